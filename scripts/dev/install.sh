@@ -1,0 +1,210 @@
+# shellcheck shell=bash
+# What has to be on the machine, where to find it, and how to get it: by apt-get as root or through a sudo that asks no
+# password, by Homebrew, and else by saying what to install.
+
+OLDEST_POSTGRES=15
+OLDEST_NODE=20
+PRIVATE_NODE=22.23.3 # where the distribution's is too old; the npm package of this name is Node.js itself
+
+NEEDED=
+
+need() { NEEDED="$NEEDED $*"; } # TOOL…
+
+install_missing() {
+  local tool
+  use_private_paths
+  local missing=
+  for tool in $NEEDED; do
+    have "$tool" || missing="$missing $tool"
+  done
+  [ -z "$missing" ] || install_packages "$missing"
+  for tool in $missing; do
+    have "$tool" || die "$(describe "$tool") is missing: $(hint "$tool")"
+  done
+  POSTGRES_BIN=$(find_postgres || true)
+  REDIS_SERVER=$(find_redis || true)
+}
+
+# Places that a login shell would have on its path, and a bare one may not.
+use_private_paths() {
+  local folder
+  for folder in "$HOME/.cargo/bin" /opt/homebrew/bin /opt/homebrew/opt/rustup/bin /usr/local/opt/rustup/bin; do
+    case ":$PATH:" in *":$folder:"*) continue ;; esac
+    [ ! -d "$folder" ] || PATH=$PATH:$folder
+  done
+  [ ! -x "$LOCAL/node/node_modules/.bin/node" ] || PATH=$LOCAL/node/node_modules/.bin:$PATH
+  export PATH
+}
+
+have() { # TOOL
+  case $1 in
+    rust) [ -n "$(rust_version)" ] && at_least "$(rust_version)" "$(oldest_rust)" ;;
+    cc) command -v cc >/dev/null ;;
+    curl) command -v curl >/dev/null ;;
+    postgres) find_postgres >/dev/null ;;
+    redis) find_redis >/dev/null ;;
+    node) node_is_new && command -v npm >/dev/null ;;
+    browser) find_chromium >/dev/null && command -v chromedriver >/dev/null ;;
+  esac
+}
+
+describe() { # TOOL
+  case $1 in
+    rust) printf 'Rust %s or newer%s' "$(oldest_rust)" "$(found_instead "$(rust_version)")" ;;
+    cc) printf 'A C compiler' ;;
+    curl) printf 'curl' ;;
+    postgres) printf 'PostgreSQL %s or newer' "$OLDEST_POSTGRES" ;;
+    redis) printf 'Redis (or Valkey)' ;;
+    node) printf 'Node.js %s or newer with npm%s' "$OLDEST_NODE" "$(found_instead "$(node --version 2>/dev/null || true)")" ;;
+    browser) printf 'Chromium with ChromeDriver' ;;
+  esac
+}
+
+found_instead() { [ -z "$1" ] || printf ' (here: %s)' "$1"; }
+
+hint() { # TOOL
+  local packages
+  if [ "$1" = rust ]; then
+    if command -v rustup >/dev/null; then
+      printf 'run: rustup update stable && rustup default stable'
+    else
+      printf 'install it with rustup, https://rustup.rs'
+    fi
+    return
+  fi
+  if command -v brew >/dev/null; then
+    packages=$(packages brew "$1")
+    if [ "$1" = cc ]; then printf 'run: xcode-select --install'; else printf 'run: brew install %s' "$packages"; fi
+  elif command -v apt-get >/dev/null; then
+    printf 'run as root: apt-get install %s' "$(packages apt "$1")"
+  else
+    printf "install it with your system's package manager"
+  fi
+}
+
+packages() { # apt|brew TOOL
+  case $1:$2 in
+    apt:rust) if apt-cache show rustup >/dev/null 2>&1; then printf 'rustup'; fi ;;
+    apt:cc) printf 'build-essential' ;;
+    apt:curl) printf 'curl ca-certificates' ;;
+    apt:postgres) printf 'postgresql' ;;
+    apt:redis) printf 'redis-server' ;;
+    apt:node) printf 'nodejs npm' ;;
+    apt:browser) printf 'chromium chromium-driver' ;;
+    brew:rust) printf 'rustup' ;;
+    brew:curl) printf 'curl' ;;
+    brew:postgres) printf 'postgresql@17' ;;
+    brew:redis) printf 'redis' ;;
+    brew:node) printf 'node' ;;
+    brew:browser) printf 'chromium chromedriver' ;;
+  esac
+}
+
+install_packages() { # TOOLS
+  local manager tool list=
+  if command -v apt-get >/dev/null && may_be_root; then
+    manager=apt
+    # Before the packages are chosen: a fresh machine knows none yet.
+    run_logged "Asking the package manager what there is" install as_root apt-get update -q
+  elif command -v brew >/dev/null; then
+    manager=brew
+  else
+    return 0 # the caller says what is missing
+  fi
+  for tool in $1; do
+    # Rust that is there but too old is not the package manager's to mend.
+    [ "$tool" != rust ] || [ -z "$(rust_version)" ] || continue
+    list="$list $(packages "$manager" "$tool")"
+  done
+  if [ -n "${list// /}" ]; then
+    # shellcheck disable=SC2086 # one word for each package
+    case $manager in
+      apt)
+        run_logged "Installing${list}" install as_root env DEBIAN_FRONTEND=noninteractive \
+          apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 $list
+        ;;
+      brew) run_logged "Installing${list}" install brew install $list ;;
+    esac
+  fi
+  use_private_paths
+  case $1 in *rust*)
+    if command -v rustup >/dev/null && [ -z "$(rust_version)" ]; then
+      run_logged "Installing Rust" install rustup default stable
+    fi
+    ;;
+  esac
+  case $1 in *node*) node_is_new || install_private_node ;; esac
+}
+
+may_be_root() { [ "$(id -u)" -eq 0 ] || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }; }
+
+as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi; }
+
+at_least() { # VERSION OLDEST, as 1.95.0 and 1.95
+  local a b
+  a=$(printf '%s' "$1" | tr -cd '0-9.')
+  b=$(printf '%s' "$2" | tr -cd '0-9.')
+  [ "$(printf '%s\n%s\n' "$a" "$b" | sort -t . -k 1,1n -k 2,2n -k 3,3n | head -n 1)" = "$b" ]
+}
+
+# --- Rust
+
+oldest_rust() { sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml; }
+
+rust_version() { { cargo --version && rustc --version; } 2>/dev/null | sed -n 's/^rustc \([0-9.]*\).*/\1/p' || true; }
+
+# --- Node.js
+
+node_is_new() {
+  local version
+  version=$(node --version 2>/dev/null) && at_least "$version" "$OLDEST_NODE"
+}
+
+# Debian 12 has Node.js 18. Its npm can fetch a newer one, which stays inside this folder.
+install_private_node() {
+  command -v npm >/dev/null || return 0
+  mkdir -p "$LOCAL/node"
+  printf '{ "private": true }\n' >"$LOCAL/node/package.json"
+  run_logged "Installing Node.js $PRIVATE_NODE in .local, the system's is too old" install \
+    npm install --prefix "$LOCAL/node" --no-audit --no-fund --no-update-notifier --save-exact "node@$PRIVATE_NODE"
+  use_private_paths
+}
+
+# --- PostgreSQL
+
+# Prints the folder of the server's programs, the newest there is; or those that made the data, for no other can read it.
+find_postgres() {
+  local folder version made_by
+  made_by=$(cat "${POSTGRES_DATA:-/nonexistent}/PG_VERSION" 2>/dev/null || true)
+  for folder in $(postgres_folders); do
+    [ -x "$folder/initdb" ] && [ -x "$folder/pg_ctl" ] && [ -x "$folder/psql" ] && [ -x "$folder/pg_dump" ] || continue
+    version=$("$folder/postgres" --version 2>/dev/null | sed 's/.*(PostgreSQL) \([0-9]*\).*/\1/')
+    [ "${version:-0}" -ge "$OLDEST_POSTGRES" ] || continue
+    [ "${made_by:-$version}" = "$version" ] || continue
+    printf '%s' "$folder"
+    return 0
+  done
+  return 1
+}
+
+# Where distributions, Homebrew and Postgres.app put them, which is mostly not on the path.
+postgres_folders() {
+  local on_path
+  printf '%s\n' /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /opt/homebrew/opt/postgresql@*/bin \
+    /usr/local/opt/postgresql@*/bin /Applications/Postgres.app/Contents/Versions/*/bin |
+    sed 's/^[^0-9]*\([0-9]*\)/\1 &/' | sort -rn | cut -d ' ' -f 2-
+  on_path=$(command -v initdb || true)
+  [ -z "$on_path" ] || dirname "$on_path"
+}
+
+# --- Redis
+
+find_redis() { command -v redis-server || command -v valkey-server; }
+
+# --- Chromium
+
+find_chromium() {
+  local app=/Applications/Chromium.app/Contents/MacOS/Chromium
+  command -v chromium || command -v chromium-browser || command -v google-chrome ||
+    { [ -x "$app" ] && printf '%s\n' "$app"; }
+}

@@ -1,0 +1,223 @@
+//! Configuration that API and worker share: by environment, or by flags of the same names, read once at the start.
+//!
+//! A secret can also stand in a file: `SECRET_KEY_FILE` names one that holds what `SECRET_KEY` would.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::PgConnectOptions;
+use url::Url;
+
+use crate::error::Error;
+use crate::secret::SecretKey;
+
+/// A setting that is missing or makes no sense, in a sentence for an operator.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::Internal(error.0)
+    }
+}
+
+/// The value given, or the content of the file given, less the line break at its end.
+pub fn secret(name: &str, value: Option<&SecretString>, file: Option<&Path>) -> Result<SecretString, ConfigError> {
+    match (value, file) {
+        (Some(_), Some(_)) => Err(ConfigError(format!("{name} and {name}_FILE are both set: set one of them."))),
+        (Some(value), None) if !value.expose_secret().is_empty() => Ok(value.clone()),
+        (None, Some(file)) => std::fs::read_to_string(file)
+            .map(|text| text.trim_end_matches(['\r', '\n']).into())
+            .map_err(|e| ConfigError(format!("{name}_FILE={} can't be read: {e}.", file.display()))),
+        _ => Err(ConfigError(format!("{name} is not set (nor {name}_FILE)."))),
+    }
+}
+
+/// Where Postgres is.
+#[derive(Clone, Debug, Args)]
+pub struct DatabaseConfig {
+    /// The owner of the database, who migrates: `postgres://owner:…@host/database`. Only `migrate` uses it.
+    #[arg(long, env, hide_env_values = true)]
+    pub database_url: Option<SecretString>,
+    /// A file that holds DATABASE_URL.
+    #[arg(long, env)]
+    pub database_url_file: Option<PathBuf>,
+    /// The role that API and worker sign in as; it owns nothing and row-level security holds it. `migrate` makes it.
+    #[arg(long, env, hide_env_values = true)]
+    pub database_app_url: Option<SecretString>,
+    /// A file that holds DATABASE_APP_URL.
+    #[arg(long, env)]
+    pub database_app_url_file: Option<PathBuf>,
+    /// Connections to Postgres at most.
+    #[arg(long, env, default_value_t = 10)]
+    pub database_pool_size: u32,
+}
+
+impl DatabaseConfig {
+    pub(crate) fn owner_url(&self) -> Result<PgConnectOptions, ConfigError> {
+        connect_options("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_deref())
+    }
+
+    pub(crate) fn app_url(&self) -> Result<PgConnectOptions, ConfigError> {
+        connect_options("DATABASE_APP_URL", self.database_app_url.as_ref(), self.database_app_url_file.as_deref())
+    }
+
+    pub(crate) fn app_login(&self) -> Result<AppLogin, ConfigError> {
+        let text =
+            secret("DATABASE_APP_URL", self.database_app_url.as_ref(), self.database_app_url_file.as_deref())?;
+        let url = Url::parse(text.expose_secret())
+            .map_err(|e| ConfigError(format!("DATABASE_APP_URL is not a URL: {e}.")))?;
+        let decode = |s: &str| percent_decode(s);
+        match (decode(url.username()), url.password().map(decode)) {
+            (name, Some(password)) if !name.is_empty() && !password.is_empty() => Ok(AppLogin { name, password }),
+            _ => Err(ConfigError("DATABASE_APP_URL names no user and password.".into())),
+        }
+    }
+}
+
+fn percent_decode(text: &str) -> String {
+    // The query parser of `url` decodes for us; `+` must not become a space.
+    url::form_urlencoded::parse(text.replace('+', "%2B").as_bytes()).next().map(|(s, _)| s.into_owned()).unwrap_or_default()
+}
+
+fn connect_options(name: &str, value: Option<&SecretString>, file: Option<&Path>) -> Result<PgConnectOptions, ConfigError> {
+    let text = secret(name, value, file)?;
+    // The parser's own error could quote the password.
+    PgConnectOptions::from_str(text.expose_secret())
+        .map_err(|_| ConfigError(format!("{name} is not a Postgres URL (postgres://user:password@host:port/database).")))
+}
+
+/// The role that API and worker sign in as.
+pub(crate) struct AppLogin {
+    pub(crate) name: String,
+    password: String,
+}
+
+impl AppLogin {
+    /// Makes the role if it is not there, and sets what it may do and its password: safe to repeat.
+    pub(crate) fn statement(&self) -> String {
+        let name = self.name.replace('"', "\"\"");
+        let literal = self.name.replace('\'', "''");
+        let password = self.password.replace('\'', "''");
+        format!(
+            "do $do$ begin
+                 if not exists (select from pg_roles where rolname = '{literal}') then create role \"{name}\"; end if;
+             end $do$;
+             alter role \"{name}\" login nocreatedb nocreaterole password '{password}';
+             grant tenantry_app to \"{name}\";"
+        )
+    }
+}
+
+/// Where Redis is.
+#[derive(Clone, Debug, Args)]
+pub struct RedisConfig {
+    /// `redis://[:password@]host:port[/db]`, or `rediss://…`.
+    #[arg(long, env, hide_env_values = true)]
+    pub redis_url: Option<SecretString>,
+    /// A file that holds REDIS_URL.
+    #[arg(long, env)]
+    pub redis_url_file: Option<PathBuf>,
+    /// What our keys begin with, for a Redis that others use too.
+    #[arg(long, env, default_value = "tenantry")]
+    pub redis_namespace: String,
+}
+
+impl RedisConfig {
+    /// The URL, whichever way it was given.
+    pub fn url(&self) -> Result<SecretString, ConfigError> {
+        secret("REDIS_URL", self.redis_url.as_ref(), self.redis_url_file.as_deref())
+    }
+
+    /// A client; it does not connect yet.
+    pub fn client(&self) -> Result<redis::Client, ConfigError> {
+        redis::Client::open(self.url()?.expose_secret())
+            .map_err(|_| ConfigError("REDIS_URL is not a Redis URL (redis://host:port).".into()))
+    }
+}
+
+/// What API and worker must agree on.
+#[derive(Clone, Debug, Args)]
+pub struct CommonConfig {
+    /// At least 32 characters of random text. The keys of mailed links are derived from it: who knows it can make links;
+    /// changing it makes every link that is out there dead.
+    #[arg(long, env, hide_env_values = true)]
+    pub secret_key: Option<SecretString>,
+    /// A file that holds SECRET_KEY.
+    #[arg(long, env)]
+    pub secret_key_file: Option<PathBuf>,
+    /// How people reach this service: `https://accounts.example.com`. Plain http only on a loopback address.
+    #[arg(long, env)]
+    pub public_url: Url,
+    /// `json` or `human`.
+    #[arg(long, env, default_value = "json")]
+    pub log_format: crate::telemetry::LogFormat,
+    /// What to log: `info`, `tenantry_api=debug,info`, …
+    #[arg(long, env, default_value = "info")]
+    pub log: String,
+}
+
+impl CommonConfig {
+    /// The server key.
+    pub fn secret_key(&self) -> Result<SecretKey, ConfigError> {
+        let text = secret("SECRET_KEY", self.secret_key.as_ref(), self.secret_key_file.as_deref())?;
+        if text.expose_secret().len() < 32 {
+            return Err(ConfigError("SECRET_KEY is shorter than 32 characters: `openssl rand -base64 48` makes one.".into()));
+        }
+        Ok(SecretKey::new(text.expose_secret().as_bytes()))
+    }
+
+    /// The public address, checked.
+    pub fn public_url(&self) -> Result<PublicUrl, ConfigError> {
+        PublicUrl::new(&self.public_url)
+    }
+}
+
+/// How people reach this service. No path, no trailing slash.
+#[derive(Clone, Debug)]
+pub struct PublicUrl {
+    origin: String,
+    https: bool,
+}
+
+impl PublicUrl {
+    fn new(url: &Url) -> Result<Self, ConfigError> {
+        let loopback = match url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+            None => false,
+        };
+        let https = url.scheme() == "https";
+        if !https && !(url.scheme() == "http" && loopback) {
+            return Err(ConfigError(format!(
+                "PUBLIC_URL={url} must be https: links and cookies travel over it. http is taken only on a loopback address."
+            )));
+        }
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+            return Err(ConfigError(format!("PUBLIC_URL={url} must be scheme and host only, with no path.")));
+        }
+        Ok(Self { origin: url.origin().ascii_serialization(), https })
+    }
+
+    /// `path` (with its leading slash) as an absolute address.
+    #[must_use]
+    pub fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.origin)
+    }
+
+    /// Scheme, host and port, as a browser sends it in `Origin`.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Whether browsers reach us over TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.https
+    }
+}

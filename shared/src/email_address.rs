@@ -1,0 +1,88 @@
+//! E-mail addresses: checked once, mailed as typed, compared without regard to case.
+
+use crate::error::FieldError;
+
+/// An address that mail can be sent to (RFC 5321, with RFC 6531's UTF-8), at most 254 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmailAddress(String);
+
+impl EmailAddress {
+    /// Checks an address; `field` is what the answer calls it.
+    pub fn parse(field: &'static str, text: &str) -> Result<Self, FieldError> {
+        let text = text.trim();
+        let invalid = |message| FieldError::new(field, "invalid_email", message);
+        if text.is_empty() {
+            return Err(FieldError::new(field, "required", "An e-mail address is needed."));
+        }
+        if text.len() > 254 {
+            return Err(FieldError::new(field, "too_long", "An e-mail address has at most 254 characters."));
+        }
+        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(invalid("An e-mail address has no spaces or control characters."));
+        }
+        let options = email_address::Options::default()
+            .with_required_tld()
+            .without_domain_literal()
+            .without_display_text();
+        let parsed = email_address::EmailAddress::parse_with_options(text, options)
+            .map_err(|_| invalid("This is not an e-mail address."))?;
+        idna::domain_to_ascii_strict(parsed.domain()).map_err(|_| invalid("This is not an e-mail address."))?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// As typed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What it is compared by: lower case.
+    #[must_use]
+    pub fn key(&self) -> String {
+        key(&self.0)
+    }
+}
+
+/// What an address or user name is compared by.
+#[must_use]
+pub fn key(text: &str) -> String {
+    text.trim().to_lowercase()
+}
+
+/// An address that a log may hold: `b***@e***.com`.
+#[must_use]
+pub fn masked(address: &str) -> String {
+    let Some((local, domain)) = address.rsplit_once('@') else { return "***".into() };
+    let first = |s: &str| s.chars().next().map(String::from).unwrap_or_default();
+    let top = domain.rsplit_once('.').map_or("", |(_, top)| top);
+    format!("{}***@{}***.{top}", first(local), first(domain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_people_have_are_taken() {
+        for address in ["bob@example.com", "ü@bücher.example", "a.b+c@x.co", "O'Hara@example.org"] {
+            assert!(EmailAddress::parse("email", address).is_ok(), "{address}");
+        }
+        assert_eq!(EmailAddress::parse("email", " Bob@Example.COM ").expect("good").key(), "bob@example.com");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        let long = format!("{}@example.com", "a".repeat(250));
+        for address in
+            ["", "bob", "bob@", "@example.com", "a b@example.com", "a@b\r\nBcc: x@y.z", "a@localhost", "Bob <b@example.com>", &long]
+        {
+            assert!(EmailAddress::parse("email", address).is_err(), "{address:?}");
+        }
+    }
+
+    #[test]
+    fn a_masked_address_names_nobody() {
+        assert_eq!(masked("bob@example.com"), "b***@e***.com");
+        assert_eq!(masked("nonsense"), "***");
+    }
+}

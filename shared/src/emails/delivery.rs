@@ -1,0 +1,238 @@
+//! The worker's side of a mail: what to send, as things stand now, and what came of it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Kind;
+use crate::db::Tx;
+use crate::error::{Error, Result};
+use crate::ids::{EmailId, InvitationId, OrganizationId, PasswordResetId};
+use crate::outbox::Claim;
+
+/// A mail with all that is needed to render it, less the links' secrets, which the worker mints.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The row; also the left side of the Message-ID, so that a mail sent twice is seen to be one.
+    pub id: EmailId,
+    /// To whom, as typed.
+    pub to_address: String,
+    /// In which language.
+    pub locale: String,
+    /// The organization's name.
+    pub organization_name: String,
+    /// Its slug, for links to the sign-in.
+    pub organization_slug: String,
+    /// `{name, color, logo, reply_to}`, each optional.
+    pub branding: Value,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What a mail says.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "named like the fields of the mails")]
+pub enum Content {
+    Invitation {
+        id: InvitationId,
+        generation: i32,
+        inviter: Option<String>,
+        role: Option<String>,
+        message: Option<String>,
+        valid_until: DateTime<Utc>,
+    },
+    Welcome { id: PasswordResetId, first_name: String, valid_until: DateTime<Utc> },
+    PasswordReset { id: PasswordResetId, first_name: String, valid_until: DateTime<Utc> },
+    PasswordChanged { first_name: String, changed_at: DateTime<Utc> },
+    InvitationAccepted { inviter_first_name: String, invitee: String, invitee_name: String },
+    InvitationDeclined { inviter_first_name: String, invitee: String },
+}
+
+/// What there is to do.
+#[derive(Debug)]
+pub enum Loaded {
+    /// Send this.
+    Send(Box<Outgoing>),
+    /// Nothing: it was sent, or what it was about is no more.
+    Nothing,
+}
+
+/// What came of sending.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The server took it.
+    Sent,
+    /// Not now; the server's words.
+    NotNow(String),
+    /// Never; the server's words.
+    Never(String),
+}
+
+/// Loads a mail as things stand now and marks it as being sent. One that was overtaken (revoked, resent, used) is
+/// marked as canceled.
+pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
+    let Some(row) = sqlx::query!(
+        r#"select e.kind, e.to_address, e.locale, e.status, e.generation,
+                  e.invitation_id as "invitation_id: InvitationId",
+                  e.password_reset_id as "password_reset_id: PasswordResetId",
+                  o.name as organization_name, o.slug as organization_slug, o.branding, o.deleted_at,
+                  i.state as "invitation_state?", i.generation as "invitation_generation?", i.message,
+                  i.valid_until as "invitation_valid_until?", i.invitee_identifier as "invitee?",
+                  nullif(trim(concat(inviter.first_name, ' ', inviter.last_name)), '') as inviter, inviter.email as "inviter_email?",
+                  r.name as "role?",
+                  p.used_at, p.superseded_at, p.valid_until as "reset_valid_until?",
+                  u.first_name as "first_name?", u.is_active as "is_active?", u.password_changed_at,
+                  nullif(trim(concat(invited.first_name, ' ', invited.last_name)), '') as invitee_name
+           from email_messages e
+           join organizations o on o.organization_id = e.organization_id
+           left join invitations i on i.organization_id = e.organization_id and i.id = e.invitation_id
+           left join users inviter on inviter.organization_id = i.organization_id and inviter.id = i.invited_by
+           left join roles r on r.organization_id = i.organization_id and r.id = i.role_id
+           left join password_resets p on p.organization_id = e.organization_id and p.id = e.password_reset_id
+           left join users u on u.organization_id = e.organization_id and u.id = e.user_id
+           left join users invited on invited.organization_id = i.organization_id and invited.email_key = i.email_key
+           where e.organization_id = $1 and e.id = $2
+           for update of e"#,
+        tx.organization_id() as OrganizationId,
+        id as EmailId
+    )
+    .fetch_optional(tx.connection())
+    .await?
+    else {
+        return Ok(Loaded::Nothing);
+    };
+    if !matches!(row.status.as_str(), "queued" | "sending" | "deferred") {
+        return Ok(Loaded::Nothing);
+    }
+    let kind = Kind::find(&row.kind).ok_or_else(|| Error::Internal(format!("unknown kind of mail {}", row.kind)))?;
+    let reset_is_good = row.used_at.is_none()
+        && row.superseded_at.is_none()
+        && row.is_active == Some(true)
+        && row.reset_valid_until.is_some_and(|until| until > tx.now());
+    let first_name = row.first_name.unwrap_or_default();
+    let content = if row.deleted_at.is_some() {
+        None
+    } else {
+        match kind {
+            Kind::Invitation => row
+                .invitation_valid_until
+                .filter(|until| {
+                    row.invitation_state.as_deref() == Some("open")
+                        && row.invitation_generation == row.generation
+                        && *until > tx.now()
+                })
+                .zip(row.invitation_id.zip(row.generation))
+                .map(|(valid_until, (id, generation))| Content::Invitation {
+                    id,
+                    generation,
+                    inviter: row.inviter.or(row.inviter_email),
+                    role: row.role,
+                    message: row.message,
+                    valid_until,
+                }),
+            Kind::Welcome | Kind::PasswordReset => row
+                .password_reset_id
+                .zip(row.reset_valid_until)
+                .filter(|_| reset_is_good)
+                .map(|(id, valid_until)| match kind {
+                    Kind::Welcome => Content::Welcome { id, first_name, valid_until },
+                    _ => Content::PasswordReset { id, first_name, valid_until },
+                }),
+            Kind::PasswordChanged => {
+                row.password_changed_at.map(|changed_at| Content::PasswordChanged { first_name, changed_at })
+            }
+            Kind::InvitationAccepted => row.invitee.map(|invitee| Content::InvitationAccepted {
+                inviter_first_name: first_name,
+                invitee_name: row.invitee_name.unwrap_or_else(|| invitee.clone()),
+                invitee,
+            }),
+            Kind::InvitationDeclined => {
+                row.invitee.map(|invitee| Content::InvitationDeclined { inviter_first_name: first_name, invitee })
+            }
+        }
+    };
+    let status = if content.is_some() { "sending" } else { "canceled" };
+    sqlx::query!(
+        "update email_messages set status = $3, version = version + 1 where organization_id = $1 and id = $2",
+        tx.organization_id() as OrganizationId,
+        id as EmailId,
+        status
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(content.map_or(Loaded::Nothing, |content| {
+        Loaded::Send(Box::new(Outgoing {
+            id,
+            to_address: row.to_address,
+            locale: row.locale,
+            organization_name: row.organization_name,
+            organization_slug: row.organization_slug,
+            branding: row.branding,
+            content,
+        }))
+    }))
+}
+
+/// Records what came of an attempt, and ends or postpones its job in the same transaction.
+pub async fn record(tx: &mut Tx, claim: &Claim, id: EmailId, verdict: Verdict) -> Result<()> {
+    let row = sqlx::query!(
+        "select attempts, give_up_at from email_messages where organization_id = $1 and id = $2 for update",
+        tx.organization_id() as OrganizationId,
+        id as EmailId
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    let attempts = row.attempts + 1;
+    let next = tx.now() + backoff(attempts, Uuid::from(id));
+    let (status, error) = match verdict {
+        Verdict::Sent => ("sent", None),
+        Verdict::NotNow(words) if next < row.give_up_at => ("deferred", Some(words)),
+        Verdict::NotNow(words) => ("failed", Some(words)),
+        Verdict::Never(words) => ("failed", Some(words)),
+    };
+    sqlx::query!(
+        "update email_messages
+         set status = $3, attempts = $4, last_error = $5, sent_at = case when $3 = 'sent' then $6::timestamptz end, version = version + 1
+         where organization_id = $1 and id = $2",
+        tx.organization_id() as OrganizationId,
+        id as EmailId,
+        status,
+        attempts,
+        error,
+        tx.now()
+    )
+    .execute(tx.connection())
+    .await?;
+    match status {
+        "deferred" => claim.postpone(tx, next).await,
+        _ => claim.finish(tx).await,
+    }
+}
+
+/// Exponential, from 3 s doubling to 15 min, with up to a quarter less so that mails deferred together do not return
+/// together. The spread comes from the mail's id: no two have the same.
+fn backoff(attempts: i32, id: Uuid) -> TimeDelta {
+    let doublings = u32::try_from(attempts - 1).unwrap_or(0).min(10);
+    let whole_ms = (3_000_i64 << doublings).min(900_000);
+    let spread = i64::from(id.as_bytes()[15]) + i64::from(attempts) * 37;
+    TimeDelta::milliseconds(whole_ms - whole_ms / 4 * (spread % 256) / 255)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_retry_comes_within_five_seconds_and_none_waits_longer_than_a_quarter_of_an_hour() {
+        for last in 0..=255_u8 {
+            let mut bytes = [0; 16];
+            bytes[15] = last;
+            let id = Uuid::from_bytes(bytes);
+            assert!((TimeDelta::seconds(2)..=TimeDelta::seconds(5)).contains(&backoff(1, id)));
+            assert!(backoff(2, id) >= TimeDelta::milliseconds(4_500));
+            for attempts in 1..200 {
+                assert!(backoff(attempts, id) <= TimeDelta::minutes(15));
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Mails and how their delivery stands. A row says what, to whom and in which language; never a body, link or secret.
+
+mod delivery;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use uuid::Uuid;
+
+pub use delivery::{Content, Loaded, Outgoing, Verdict, load, record};
+
+use crate::access::{Access, RetryEmail, ViewEmail};
+use crate::audit::Event;
+use crate::db::Tx;
+use crate::error::{Refusal, Result};
+use crate::ids::{EmailId, InvitationId, OrganizationId, PasswordResetId, UserId};
+use crate::outbox::{Job, Lane};
+use crate::page::{Listed, Page, PageRequest, Query, Sort};
+
+/// For how long a mail is tried again after transient failures.
+const GIVE_UP_AFTER: TimeDelta = TimeDelta::hours(24);
+
+/// Which mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// To an invitee, with the links to accept and decline.
+    Invitation,
+    /// To a user made by an administrator, with a link to choose a password.
+    Welcome,
+    /// To a user who asked for a new password.
+    PasswordReset,
+    /// To a user whose password was changed.
+    PasswordChanged,
+    /// To an inviter.
+    InvitationAccepted,
+    /// To an inviter.
+    InvitationDeclined,
+}
+
+impl Kind {
+    const ALL: [Self; 6] = [
+        Self::Invitation,
+        Self::Welcome,
+        Self::PasswordReset,
+        Self::PasswordChanged,
+        Self::InvitationAccepted,
+        Self::InvitationDeclined,
+    ];
+
+    /// Its name on the wire and in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Invitation => "invitation",
+            Self::Welcome => "welcome",
+            Self::PasswordReset => "password_reset",
+            Self::PasswordChanged => "password_changed",
+            Self::InvitationAccepted => "invitation_accepted",
+            Self::InvitationDeclined => "invitation_declined",
+        }
+    }
+
+    fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// A mail to be sent.
+#[derive(Debug)]
+pub(crate) struct NewEmail<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) to: &'a str,
+    pub(crate) locale: &'a str,
+    pub(crate) invitation: Option<(InvitationId, i32)>,
+    pub(crate) user_id: Option<UserId>,
+    pub(crate) password_reset_id: Option<PasswordResetId>,
+}
+
+/// Writes a mail down and asks for it to be sent.
+pub(crate) async fn queue(tx: &mut Tx, email: NewEmail<'_>, lane: Lane) -> Result<EmailId> {
+    let id: EmailId = tx.new_id();
+    sqlx::query!(
+        "insert into email_messages (organization_id, id, kind, to_address, locale, invitation_id, generation, user_id,
+             password_reset_id, created_at, give_up_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        tx.organization_id() as OrganizationId,
+        id as EmailId,
+        email.kind.name(),
+        email.to,
+        email.locale,
+        email.invitation.map(|(id, _)| id) as Option<InvitationId>,
+        email.invitation.map(|(_, generation)| generation),
+        email.user_id as Option<UserId>,
+        email.password_reset_id as Option<PasswordResetId>,
+        tx.now(),
+        tx.now() + GIVE_UP_AFTER
+    )
+    .execute(tx.connection())
+    .await?;
+    tx.enqueue(Job::SendEmail(id), lane).await?;
+    Ok(id)
+}
+
+/// Withdraws a mail that has not been sent. One that a worker is just sending goes out; its link is dead all the same.
+pub(crate) async fn cancel(tx: &mut Tx, id: EmailId) -> Result<()> {
+    tx.withdraw(Job::SendEmail(id)).await?;
+    sqlx::query!(
+        "update email_messages set status = 'canceled', version = version + 1
+         where organization_id = $1 and id = $2 and status in ('queued', 'deferred')",
+        tx.organization_id() as OrganizationId,
+        id as EmailId
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// A mail of the organization.
+#[derive(Clone, Debug, sqlx::FromRow)]
+#[expect(missing_docs, reason = "the columns, described on the wire")]
+pub struct Email {
+    pub id: Uuid,
+    pub kind: String,
+    pub to_address: String,
+    pub locale: String,
+    pub invitation_id: Option<Uuid>,
+    pub user_id: Option<Uuid>,
+    pub status: String,
+    pub attempts: i32,
+    pub last_error: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub sent_at: Option<DateTime<Utc>>,
+    pub version: i64,
+}
+
+impl Listed for Email {
+    const SORTS: &'static [Sort] = &[
+        Sort::time("created_at", "e.created_at"),
+        Sort::text("status", "e.status"),
+        Sort::text("kind", "e.kind"),
+        Sort::text("to_address", "e.to_address"),
+    ];
+    const DEFAULT_SORT: &'static str = "-created_at";
+    const ID: &'static str = "e.id";
+}
+
+/// Which mails.
+#[derive(Clone, Debug, Default)]
+pub struct EmailFilter {
+    /// In this state.
+    pub status: Option<String>,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// For this invitation.
+    pub invitation: Option<Uuid>,
+}
+
+/// The organization's mails, newest first.
+pub async fn list(tx: &mut Tx, _by: &Access<ViewEmail>, filter: &EmailFilter, page: &PageRequest) -> Result<Page<Email>> {
+    let mut query = Query::new("e.*", "email_messages e", "e.organization_id", tx);
+    query.equals("e.status", filter.status.as_deref());
+    query.equals("e.kind", filter.kind.as_deref());
+    query.equals("e.invitation_id", filter.invitation);
+    query.search(&["e.to_address"], page.search.as_deref());
+    query.fetch(tx, page).await
+}
+
+/// One mail.
+pub async fn get(tx: &mut Tx, _by: &Access<ViewEmail>, id: EmailId) -> Result<Email> {
+    find(tx, id).await?.ok_or_else(|| Refusal::not_found().into())
+}
+
+async fn find(tx: &mut Tx, id: EmailId) -> Result<Option<Email>> {
+    let email = sqlx::query_as!(
+        Email,
+        "select id, kind, to_address, locale, invitation_id, user_id, status, attempts, last_error, created_at, sent_at, version
+         from email_messages where organization_id = $1 and id = $2 for update",
+        tx.organization_id() as OrganizationId,
+        id as EmailId
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(email)
+}
+
+/// Sends a mail that failed or waits for its next attempt once more, now, and for another day if need be.
+pub async fn retry(tx: &mut Tx, _by: &Access<RetryEmail>, id: EmailId) -> Result<Email> {
+    let email = find(tx, id).await?.ok_or_else(Refusal::not_found)?;
+    if !matches!(email.status.as_str(), "failed" | "deferred" | "bounced") {
+        return Err(Refusal::conflict(
+            "email_not_retryable",
+            format!("A mail that is {} can't be sent again. An invitation can be resent.", email.status),
+        )
+        .into());
+    }
+    sqlx::query!(
+        "update email_messages set status = 'queued', give_up_at = $3, version = version + 1
+         where organization_id = $1 and id = $2",
+        tx.organization_id() as OrganizationId,
+        id as EmailId,
+        tx.now() + GIVE_UP_AFTER
+    )
+    .execute(tx.connection())
+    .await?;
+    tx.enqueue(Job::SendEmail(id), Lane::Interactive).await?;
+    let event = Event::new("email.retried", "email", id, &email.to_address);
+    tx.audit(event.with(json!({ "kind": email.kind }))).await?;
+    find(tx, id).await?.ok_or_else(|| Refusal::not_found().into())
+}
+
+/// A language as people name it (BCP 47): `en`, `de-AT`.
+pub fn check_locale(locale: &str) -> bool {
+    let mut parts = locale.split('-');
+    let language = parts.next().is_some_and(|p| (2..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphabetic()));
+    language && locale.len() <= 35 && parts.all(|p| (1..=8).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphanumeric()))
+}
+

@@ -1,0 +1,216 @@
+//! What an invitee does with his link: look, accept, decline.
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::close::close;
+use super::{Status, status};
+use crate::access::{Actor, Origin};
+use crate::audit::Event;
+use crate::db::{Db, Tx};
+use crate::emails::{self, Kind, NewEmail};
+use crate::error::{Refusal, Result};
+use crate::ids::{FolderId, InvitationId, OrganizationId, RoleId, UserGroupId, UserId};
+use crate::outbox::Lane;
+use crate::passwords::{Hasher, Wearer, check_policy, policy_of};
+use crate::secret::{Link, LinkKind, Links};
+use crate::sessions::{self, NewSession};
+use crate::users::{self, PersonName};
+use crate::roles;
+
+/// What the page that asks for a decision shows.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "described on the wire")]
+pub struct Preview {
+    pub organization_name: String,
+    pub organization_slug: String,
+    pub branding: serde_json::Value,
+    pub inviter: Option<String>,
+    pub role: Option<String>,
+    pub invitee_identifier: String,
+    pub message: Option<String>,
+    pub valid_until: DateTime<Utc>,
+    pub password_min_length: i32,
+    pub locale: String,
+}
+
+/// What accepting takes.
+#[derive(Debug)]
+pub struct Accept {
+    /// His name.
+    pub name: PersonName,
+    /// The password he chose.
+    pub password: SecretString,
+}
+
+/// Who he is now.
+#[derive(Debug)]
+pub struct Accepted {
+    /// His first session.
+    pub session: NewSession,
+    /// The organization's slug.
+    pub organization_slug: String,
+}
+
+fn link_dead() -> Refusal {
+    Refusal::missing("link_dead", "This link is not one of ours, or was cut on its way. Open it from the mail again.")
+}
+
+struct Open {
+    id: InvitationId,
+    email: String,
+    role: Option<RoleId>,
+    folder: FolderId,
+    is_superuser: bool,
+    invited_by: Option<UserId>,
+}
+
+fn read(links: &Links, token: &str) -> Result<Link, Refusal> {
+    links.read(LinkKind::Invitation, token).ok_or_else(link_dead)
+}
+
+/// The invitation of a link, locked, if it can be decided still.
+async fn get_open(tx: &mut Tx, link: &Link) -> Result<Open> {
+    let row = sqlx::query!(
+        r#"select i.id as "id: InvitationId", i.invitee_identifier, i.role_id as "role_id: RoleId",
+                  i.folder_id as "folder_id: FolderId", i.is_superuser, i.invited_by as "invited_by: UserId",
+                  i.state, i.valid_until, i.generation
+           from invitations i join organizations o on o.organization_id = i.organization_id
+           where i.organization_id = $1 and i.id = $2 and o.deleted_at is null
+           for update of i"#,
+        tx.organization_id() as OrganizationId,
+        link.id
+    )
+    .fetch_optional(tx.connection())
+    .await?
+    .ok_or_else(link_dead)?;
+    let dead = |code, detail| Err(Refusal::conflict(code, detail).into());
+    match status(&row.state, row.valid_until, tx.now()) {
+        Status::Accepted => return dead("invitation_accepted", "This invitation has been accepted. Sign in instead."),
+        Status::Declined => return dead("invitation_declined", "This invitation was declined. Ask to be invited again."),
+        Status::Revoked => return dead("invitation_revoked", "This invitation was taken back. Ask whoever invited you."),
+        Status::Pending | Status::Expired if row.generation != link.generation => {
+            return dead("invitation_superseded", "A newer mail was sent: use the link in that one.");
+        }
+        Status::Expired => return dead("invitation_expired", "This invitation has expired. Ask to be invited again."),
+        Status::Pending => {}
+    }
+    Ok(Open {
+        id: row.id,
+        email: row.invitee_identifier,
+        role: row.role_id,
+        folder: row.folder_id,
+        is_superuser: row.is_superuser,
+        invited_by: row.invited_by,
+    })
+}
+
+/// What an invitation says, to whoever holds its link. Changes nothing: mail scanners follow links.
+pub async fn preview(db: &Db, links: &Links, token: &str) -> Result<Preview> {
+    let link = read(links, token)?;
+    let mut tx = db.begin(&link.tenant, Actor::Anonymous, Origin::default()).await?;
+    let open = get_open(&mut tx, &link).await?;
+    let preview = sqlx::query_as!(
+        Preview,
+        r#"select o.name as organization_name, o.slug as organization_slug, o.branding,
+                  coalesce(nullif(trim(concat(u.first_name, ' ', u.last_name)), ''), u.email) as inviter,
+                  r.name as "role?", i.invitee_identifier, i.message, i.valid_until, o.password_min_length, i.locale
+           from invitations i
+           join organizations o on o.organization_id = i.organization_id
+           left join users u on u.organization_id = i.organization_id and u.id = i.invited_by
+           left join roles r on r.organization_id = i.organization_id and r.id = i.role_id
+           where i.organization_id = $1 and i.id = $2"#,
+        tx.organization_id() as OrganizationId,
+        open.id as InvitationId
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    tx.commit().await?;
+    Ok(preview)
+}
+
+/// Accepts: makes the user with the invited role and groups, marks the address verified (the link was mailed there), signs
+/// in. Once: of two at the same time, one gets `invitation_accepted`.
+pub async fn accept(db: &Db, links: &Links, hasher: &Hasher, token: &str, accept: Accept, origin: Origin) -> Result<Accepted> {
+    let link = read(links, token)?;
+    let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin.clone()).await?;
+    let open = get_open(&mut tx, &link).await?;
+    let (min_length, organization) = policy_of(&mut tx).await?;
+    // Hashing takes a while: no lock and no connection is held meanwhile.
+    drop(tx);
+    check_policy("password", &accept.password, min_length, &Wearer { email: &open.email, organization: &organization })?;
+    let hash = hasher.hash(&accept.password).await?;
+
+    let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin).await?;
+    let open = get_open(&mut tx, &link).await?;
+    let user = users::create_invited(&mut tx, &open.email, &accept.name, &hash, open.is_superuser).await?;
+    tx.act_as(Actor::User { id: user, name: open.email.clone(), session_id: None });
+    join_groups(&mut tx, &open, user).await?;
+    close(&mut tx, open.id, "accepted").await?;
+    tell_inviter(&mut tx, &open, Kind::InvitationAccepted).await?;
+    let session = sessions::create(&mut tx, user).await?;
+    let event = Event::new("invitation.accepted", "invitation", open.id, &open.email);
+    tx.audit(event.with(json!({ "user": user }))).await?;
+    let slug = sqlx::query_scalar!(
+        "select slug from organizations where organization_id = $1",
+        tx.organization_id() as OrganizationId
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    tx.commit().await?;
+    Ok(Accepted { session, organization_slug: slug })
+}
+
+async fn join_groups(tx: &mut Tx, open: &Open, user: UserId) -> Result<()> {
+    let mut groups: Vec<UserGroupId> = sqlx::query_scalar!(
+        "select user_group_id from invitation_user_groups where organization_id = $1 and invitation_id = $2",
+        tx.organization_id() as OrganizationId,
+        open.id as InvitationId
+    )
+    .fetch_all(tx.connection())
+    .await?
+    .into_iter()
+    .map(|id: Uuid| id.into())
+    .collect();
+    if let Some(role) = open.role {
+        groups.push(roles::get_builtin_group(tx, open.folder, role).await?);
+    }
+    roles::add_to_groups(tx, user, &groups).await
+}
+
+/// Declines. The inviter is told.
+pub async fn decline(db: &Db, links: &Links, token: &str, origin: Origin) -> Result<()> {
+    let link = read(links, token)?;
+    let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin).await?;
+    let open = get_open(&mut tx, &link).await?;
+    close(&mut tx, open.id, "declined").await?;
+    tell_inviter(&mut tx, &open, Kind::InvitationDeclined).await?;
+    tx.audit(Event::new("invitation.declined", "invitation", open.id, &open.email)).await?;
+    tx.commit().await
+}
+
+async fn tell_inviter(tx: &mut Tx, open: &Open, kind: Kind) -> Result<()> {
+    let Some(inviter) = open.invited_by else { return Ok(()) };
+    let row = sqlx::query!(
+        r#"select u.email, coalesce(u.preferences ->> 'lang', o.locale) as "locale!"
+           from users u join organizations o on o.organization_id = u.organization_id
+           where u.organization_id = $1 and u.id = $2 and u.is_active"#,
+        tx.organization_id() as OrganizationId,
+        inviter as UserId
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    let Some(row) = row else { return Ok(()) };
+    let email = NewEmail {
+        kind,
+        to: &row.email,
+        locale: &row.locale,
+        invitation: Some((open.id, 0)),
+        user_id: Some(inviter),
+        password_reset_id: None,
+    };
+    emails::queue(tx, email, Lane::Interactive).await?;
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! Taking an invitation back, and what every end of one has in common.
+
+use super::{Status, status};
+use crate::access::{Access, InviteUser};
+use crate::audit::Event;
+use crate::db::Tx;
+use crate::emails;
+use crate::error::{Refusal, Result};
+use crate::ids::{EmailId, InvitationId, OrganizationId};
+
+/// Revokes an invitation: its link is dead at once, and a mail not yet sent is not sent. Revoking one that is revoked or
+/// expired is harmless.
+pub async fn revoke(tx: &mut Tx, _by: &Access<InviteUser>, id: InvitationId) -> Result<()> {
+    let row = sqlx::query!(
+        r#"select invitee_identifier, state, valid_until from invitations
+           where organization_id = $1 and id = $2 for update"#,
+        tx.organization_id() as OrganizationId,
+        id as InvitationId
+    )
+    .fetch_optional(tx.connection())
+    .await?
+    .ok_or_else(Refusal::not_found)?;
+    match status(&row.state, row.valid_until, tx.now()) {
+        Status::Accepted => {
+            return Err(Refusal::conflict("invitation_accepted", "It was accepted: the invitee is a user now.").into());
+        }
+        Status::Declined => return Err(Refusal::conflict("invitation_declined", "It was declined.").into()),
+        Status::Revoked => return Ok(()),
+        Status::Pending | Status::Expired => {}
+    }
+    close(tx, id, "revoked").await?;
+    tx.audit(Event::new("invitation.revoked", "invitation", id, &row.invitee_identifier)).await
+}
+
+/// Ends an invitation. Its mail, if it waits still, is withdrawn.
+pub(super) async fn close(tx: &mut Tx, id: InvitationId, state: &str) -> Result<()> {
+    let row = sqlx::query!(
+        r#"update invitations set state = $3, closed_at = $4, version = version + 1
+           where organization_id = $1 and id = $2 returning email_id as "email_id: EmailId""#,
+        tx.organization_id() as OrganizationId,
+        id as InvitationId,
+        state,
+        tx.now()
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    match row.email_id {
+        Some(email) => emails::cancel(tx, email).await,
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,229 @@
+//! Inviting.
+
+use chrono::TimeDelta;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Invitation, load};
+use crate::access::{Access, InviteUser};
+use crate::audit::Event;
+use crate::db::Tx;
+use crate::email_address::EmailAddress;
+use crate::emails::{self, Kind, NewEmail, check_locale};
+use crate::error::{Check, FieldError, Refusal, Result};
+use crate::ids::{EmailId, FolderId, InvitationId, OrganizationId, RoleId, UserGroupId, UserId};
+use crate::outbox::Lane;
+use crate::roles::{self, BuiltinRole};
+
+/// An invitation as a caller asks for it.
+#[derive(Clone, Debug, Default)]
+pub struct InvitationInput {
+    /// The address.
+    pub invitee_identifier: String,
+    /// A built-in role's name.
+    pub role: Option<String>,
+    /// Over which folder; the root if not given.
+    pub folder: Option<Uuid>,
+    /// Groups to join.
+    pub user_groups: Vec<Uuid>,
+    /// The language of the mail; the organization's if not given.
+    pub locale: Option<String>,
+    /// A word from the inviter.
+    pub message: Option<String>,
+    /// Seconds; the organization's setting if not given.
+    pub valid_for: Option<i64>,
+}
+
+/// A checked one.
+#[derive(Debug)]
+pub struct NewInvitation {
+    invitee: EmailAddress,
+    role: Option<BuiltinRole>,
+    folder: Option<FolderId>,
+    user_groups: Vec<UserGroupId>,
+    locale: Option<String>,
+    message: Option<String>,
+    valid_for: Option<i32>,
+}
+
+impl NewInvitation {
+    /// Checks what can be checked without looking.
+    pub fn check(input: InvitationInput) -> Result<Self, Refusal> {
+        let mut check = Check::default();
+        let invitee = check.take(EmailAddress::parse("invitee_identifier", &input.invitee_identifier));
+        let role = input.role.as_deref().and_then(|name| {
+            let known = BuiltinRole::find(name).ok_or_else(|| FieldError::new("role", "unknown_role", "This is not a built-in role."));
+            check.take(known)
+        });
+        check.that(
+            input.role.is_some() || !input.user_groups.is_empty(),
+            "role",
+            "role_or_groups_required",
+            "An invitation needs a role, or groups to join.",
+        );
+        check.that(input.user_groups.len() <= 100, "user_groups", "too_many", "At most 100 groups.");
+        let locale = input.locale.as_deref().is_none_or(check_locale);
+        check.that(locale, "locale", "invalid_locale", "A locale is a language tag such as en or de-AT.");
+        let message = input.message.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let length = message.as_ref().map_or(0, |text| text.chars().count());
+        check.that(length <= 1000, "message", "too_long", "A message has at most 1000 characters.");
+        let printable = message.as_ref().is_none_or(|text| !text.chars().any(|c| c.is_control() && c != '\n' && c != '\r'));
+        check.that(printable, "message", "invalid", "A message is plain text.");
+        let in_range = input.valid_for.is_none_or(|seconds| (3_600..=7_776_000).contains(&seconds));
+        check.that(in_range, "valid_for", "out_of_range", "An invitation is valid for an hour (3600) to ninety days (7776000), in seconds.");
+        check.done()?;
+        let invitee = invitee.ok_or_else(|| Refusal::invalid(Vec::new()))?;
+        Ok(Self {
+            invitee,
+            role,
+            folder: input.folder.map(Into::into),
+            user_groups: input.user_groups.into_iter().map(Into::into).collect(),
+            locale: input.locale,
+            message,
+            valid_for: input.valid_for.and_then(|seconds| i32::try_from(seconds).ok()),
+        })
+    }
+}
+
+/// Invites someone: he can accept once, until `valid_until`. The mail goes out after the commit.
+///
+/// Errors: 400 for what is not there, 403 `cannot_grant`, 409 `already_member`, 409 `invitation_open`.
+pub async fn create(tx: &mut Tx, by: &Access<InviteUser>, new: &NewInvitation, lane: Lane) -> Result<Invitation> {
+    let inviter = by.caller().user_id;
+    let folder = match new.folder {
+        Some(folder) if roles::folder_exists(tx, folder).await? => folder,
+        Some(_) => return Err(Refusal::invalid_field("folder", "not_found", "There is no such folder for you.").into()),
+        None => roles::get_root_folder(tx).await?,
+    };
+    if roles::missing_groups(tx, &new.user_groups).await? {
+        return Err(Refusal::invalid_field("user_groups", "not_found", "There is no such group for you.").into());
+    }
+    let role = match new.role {
+        Some(role) => Some(roles::get_builtin(tx, role).await?),
+        None => None,
+    };
+    let may_role = match role {
+        Some(role) => roles::may_grant(tx, inviter, role).await?,
+        None => true,
+    };
+    if !may_role || !roles::may_grant_groups(tx, inviter, &new.user_groups).await? {
+        return Err(Refusal::forbidden("cannot_grant", "You can invite only to what you hold yourself.").into());
+    }
+    let row = Row { new, role, folder, invited_by: Some(inviter), is_superuser: false };
+    let id = insert(tx, &row, lane).await?;
+    let event = Event::new("invitation.created", "invitation", id, new.invitee.as_str());
+    tx.audit(event.with(json!({ "role": new.role.map(BuiltinRole::name) }))).await?;
+    load(tx, id).await
+}
+
+/// Invites the first administrator of a new organization, who becomes its superuser.
+pub(crate) async fn invite_first_administrator(tx: &mut Tx, email: &EmailAddress, locale: &str, root: FolderId) -> Result<()> {
+    let new = NewInvitation {
+        invitee: email.clone(),
+        role: Some(BuiltinRole::Administrator),
+        folder: Some(root),
+        user_groups: Vec::new(),
+        locale: Some(locale.to_owned()),
+        message: None,
+        valid_for: None,
+    };
+    let role = roles::get_builtin(tx, BuiltinRole::Administrator).await?;
+    let row = Row { new: &new, role: Some(role), folder: root, invited_by: None, is_superuser: true };
+    let id = insert(tx, &row, Lane::Interactive).await?;
+    tx.audit(Event::new("invitation.created", "invitation", id, email.as_str())).await
+}
+
+struct Row<'a> {
+    new: &'a NewInvitation,
+    role: Option<RoleId>,
+    folder: FolderId,
+    invited_by: Option<UserId>,
+    is_superuser: bool,
+}
+
+async fn insert(tx: &mut Tx, row: &Row<'_>, lane: Lane) -> Result<InvitationId> {
+    let email_key = row.new.invitee.key();
+    let defaults = sqlx::query!(
+        r#"select o.invitation_validity, o.locale,
+                  exists (select from users u where u.organization_id = $1 and u.email_key = $2) as "is_member!"
+           from organizations o where o.organization_id = $1"#,
+        tx.organization_id() as OrganizationId,
+        email_key
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    if defaults.is_member {
+        return Err(Refusal::conflict("already_member", "Someone with this address is in the organization already.").into());
+    }
+    // One that expired unnoticed makes room.
+    sqlx::query!(
+        "update invitations set state = 'expired', version = version + 1
+         where organization_id = $1 and email_key = $2 and state = 'open' and valid_until <= $3",
+        tx.organization_id() as OrganizationId,
+        email_key,
+        tx.now()
+    )
+    .execute(tx.connection())
+    .await?;
+    let id: InvitationId = tx.new_id();
+    let valid_for = row.new.valid_for.unwrap_or(defaults.invitation_validity);
+    let locale = row.new.locale.as_deref().unwrap_or(&defaults.locale);
+    let inserted = sqlx::query!(
+        "insert into invitations (organization_id, id, invitee_identifier, email_key, role_id, folder_id, is_superuser,
+             locale, message, invited_by, created_at, sent_at, valid_for, valid_until)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13)
+         on conflict (organization_id, email_key) where state = 'open' do nothing",
+        tx.organization_id() as OrganizationId,
+        id as InvitationId,
+        row.new.invitee.as_str(),
+        email_key,
+        row.role as Option<RoleId>,
+        row.folder as FolderId,
+        row.is_superuser,
+        locale,
+        row.new.message,
+        row.invited_by as Option<UserId>,
+        tx.now(),
+        valid_for,
+        tx.now() + TimeDelta::seconds(i64::from(valid_for))
+    )
+    .execute(tx.connection())
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Err(Refusal::conflict("invitation_open", "This address has an open invitation: resend or revoke it.").into());
+    }
+    let groups: Vec<Uuid> = row.new.user_groups.iter().map(|g| (*g).into()).collect();
+    sqlx::query!(
+        "insert into invitation_user_groups (organization_id, invitation_id, user_group_id)
+         select distinct $1::uuid, $2::uuid, g from unnest($3::uuid[]) g",
+        tx.organization_id() as OrganizationId,
+        id as InvitationId,
+        &groups
+    )
+    .execute(tx.connection())
+    .await?;
+    mail(tx, id, 1, row.new.invitee.as_str(), locale, lane).await?;
+    Ok(id)
+}
+
+/// Queues the mail of one generation of an invitation and makes it the one whose delivery counts.
+pub(super) async fn mail(tx: &mut Tx, id: InvitationId, generation: i32, to: &str, locale: &str, lane: Lane) -> Result<()> {
+    let email = NewEmail {
+        kind: Kind::Invitation,
+        to,
+        locale,
+        invitation: Some((id, generation)),
+        user_id: None,
+        password_reset_id: None,
+    };
+    let email_id = emails::queue(tx, email, lane).await?;
+    sqlx::query!(
+        "update invitations set email_id = $3 where organization_id = $1 and id = $2",
+        tx.organization_id() as OrganizationId,
+        id as InvitationId,
+        email_id as EmailId
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! Invitations: from an administrator's request to a signed-in invitee.
+
+mod accept;
+mod close;
+mod create;
+mod resend;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+pub use accept::{Accept, Accepted, Preview, accept, decline, preview};
+pub use close::revoke;
+pub(crate) use create::invite_first_administrator;
+pub use create::{InvitationInput, NewInvitation, create};
+pub use resend::{ResendMany, resend, resend_many, resend_some};
+
+use crate::access::{Access, ViewInvitation};
+use crate::db::Tx;
+use crate::error::{Refusal, Result};
+use crate::ids::{InvitationId, OrganizationId};
+use crate::page::{Listed, Page, PageRequest, Query, Sort};
+
+/// Where an invitation stands. Expiry is a rule evaluated at use, not a job that must have run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Can be accepted.
+    Pending,
+    /// Was accepted.
+    Accepted,
+    /// Was declined by the invitee.
+    Declined,
+    /// Was taken back.
+    Revoked,
+    /// Its time is over.
+    Expired,
+}
+
+/// An invitation, with how its mail stands.
+#[derive(Clone, Debug, sqlx::FromRow)]
+#[expect(missing_docs, reason = "the columns, described on the wire")]
+pub struct Invitation {
+    pub id: Uuid,
+    pub invitee_identifier: String,
+    pub role: Option<String>,
+    pub folder_id: Uuid,
+    pub invited_by: Option<Uuid>,
+    pub sent_at: DateTime<Utc>,
+    pub valid_until: DateTime<Utc>,
+    pub state: String,
+    pub resent_count: i32,
+    pub user_groups: Vec<Uuid>,
+    pub locale: String,
+    pub message: Option<String>,
+    pub delivery_status: Option<String>,
+    pub delivery_attempts: Option<i32>,
+    pub delivery_last_error: Option<String>,
+    pub delivery_sent_at: Option<DateTime<Utc>>,
+    pub version: i64,
+}
+
+impl Invitation {
+    /// Where it stands at a moment.
+    #[must_use]
+    pub fn status(&self, now: DateTime<Utc>) -> Status {
+        status(&self.state, self.valid_until, now)
+    }
+}
+
+fn status(state: &str, valid_until: DateTime<Utc>, now: DateTime<Utc>) -> Status {
+    match state {
+        "open" if valid_until > now => Status::Pending,
+        "accepted" => Status::Accepted,
+        "declined" => Status::Declined,
+        "revoked" => Status::Revoked,
+        _ => Status::Expired,
+    }
+}
+
+const COLUMNS: &str = "i.id, i.invitee_identifier, r.name as role, i.folder_id, i.invited_by, i.sent_at, i.valid_until, i.state, \
+     i.resent_count, array(select g.user_group_id from invitation_user_groups g \
+     where g.organization_id = i.organization_id and g.invitation_id = i.id order by 1) as user_groups, i.locale, i.message, \
+     e.status as delivery_status, e.attempts as delivery_attempts, e.last_error as delivery_last_error, \
+     e.sent_at as delivery_sent_at, i.version";
+const FROM: &str = "invitations i \
+     left join roles r on r.organization_id = i.organization_id and r.id = i.role_id \
+     left join email_messages e on e.organization_id = i.organization_id and e.id = i.email_id";
+
+impl Listed for Invitation {
+    const SORTS: &'static [Sort] = &[
+        Sort::time("created_at", "i.created_at"),
+        Sort::time("sent_at", "i.sent_at"),
+        Sort::time("valid_until", "i.valid_until"),
+        Sort::text("invitee_identifier", "i.email_key"),
+    ];
+    const DEFAULT_SORT: &'static str = "-created_at";
+    const ID: &'static str = "i.id";
+}
+
+/// Which invitations.
+#[derive(Clone, Debug, Default)]
+pub struct InvitationFilter {
+    /// That stand so.
+    pub status: Option<Status>,
+    /// To this role.
+    pub role: Option<String>,
+}
+
+/// The organization's invitations, newest first.
+pub async fn list(
+    tx: &mut Tx, _by: &Access<ViewInvitation>, filter: &InvitationFilter, page: &PageRequest,
+) -> Result<Page<Invitation>> {
+    let mut query = Query::new(COLUMNS, FROM, "i.organization_id", tx);
+    let now = Some(tx.now());
+    match filter.status {
+        Some(Status::Pending) => query.compare("i.state = 'open' and i.valid_until > ", now),
+        Some(Status::Expired) => query.compare("i.state in ('open', 'expired') and i.valid_until <= ", now),
+        Some(Status::Accepted) => query.condition("i.state = 'accepted'"),
+        Some(Status::Declined) => query.condition("i.state = 'declined'"),
+        Some(Status::Revoked) => query.condition("i.state = 'revoked'"),
+        None => {}
+    }
+    query.equals("r.name", filter.role.as_deref());
+    query.search(&["i.invitee_identifier"], page.search.as_deref());
+    query.fetch(tx, page).await
+}
+
+/// One invitation.
+pub async fn get(tx: &mut Tx, _by: &Access<ViewInvitation>, id: InvitationId) -> Result<Invitation> {
+    load(tx, id).await
+}
+
+async fn load(tx: &mut Tx, id: InvitationId) -> Result<Invitation> {
+    sqlx::query_as!(
+        Invitation,
+        r#"select i.id, i.invitee_identifier, r.name as "role?", i.folder_id, i.invited_by, i.sent_at, i.valid_until, i.state,
+                  i.resent_count, array(select g.user_group_id from invitation_user_groups g
+                      where g.organization_id = i.organization_id and g.invitation_id = i.id order by 1) as "user_groups!",
+                  i.locale, i.message, e.status as "delivery_status?", e.attempts as "delivery_attempts?",
+                  e.last_error as delivery_last_error, e.sent_at as delivery_sent_at, i.version
+           from invitations i
+           left join roles r on r.organization_id = i.organization_id and r.id = i.role_id
+           left join email_messages e on e.organization_id = i.organization_id and e.id = i.email_id
+           where i.organization_id = $1 and i.id = $2"#,
+        tx.organization_id() as OrganizationId,
+        id as InvitationId
+    )
+    .fetch_optional(tx.connection())
+    .await?
+    .ok_or_else(|| Refusal::not_found().into())
+}

@@ -1,0 +1,173 @@
+//! Sending an invitation again: new validity, new link, the old link is dead.
+
+use chrono::TimeDelta;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Invitation, create, load};
+use crate::access::{Access, InviteUser};
+use crate::audit::Event;
+use crate::db::{Db, Tx};
+use crate::emails;
+use crate::error::{Error, Kind, Refusal, Result};
+use crate::ids::{EmailId, InvitationId, JobId, OrganizationId};
+use crate::jobs;
+use crate::outbox::{Claim, Job, Lane};
+
+/// At most one resend in this time,
+const PAUSE: TimeDelta = TimeDelta::minutes(1);
+/// and at most so many a day (UTC).
+const A_DAY: i32 = 10;
+/// How many a bulk resend handles in one transaction.
+const CHUNK: i64 = 50;
+
+/// Resends one invitation. An expired one comes to life again.
+pub async fn resend(tx: &mut Tx, _by: &Access<InviteUser>, id: InvitationId) -> Result<Invitation> {
+    again(tx, id, Lane::Interactive).await?;
+    load(tx, id).await
+}
+
+async fn again(tx: &mut Tx, id: InvitationId, lane: Lane) -> Result<()> {
+    let row = sqlx::query!(
+        r#"select i.invitee_identifier, i.state, i.sent_at, i.valid_for, i.locale, i.generation,
+                  case when i.resent_on = $3 then i.resent_that_day else 0 end as "resent_today!",
+                  i.email_id as "email_id: EmailId"
+           from invitations i where i.organization_id = $1 and i.id = $2 for update"#,
+        tx.organization_id() as OrganizationId,
+        id as InvitationId,
+        tx.now().date_naive()
+    )
+    .fetch_optional(tx.connection())
+    .await?
+    .ok_or_else(Refusal::not_found)?;
+    match row.state.as_str() {
+        "open" => {}
+        "accepted" => return Err(Refusal::conflict("invitation_accepted", "It was accepted already.").into()),
+        "declined" => return Err(Refusal::conflict("invitation_declined", "It was declined: invite anew if that was a mistake.").into()),
+        "revoked" => return Err(Refusal::conflict("invitation_revoked", "It was revoked: invite anew.").into()),
+        _ => return Err(Refusal::conflict("invitation_expired", "It expired and a newer one took its place.").into()),
+    }
+    let wait = row.sent_at + PAUSE - tx.now();
+    if wait > TimeDelta::zero() {
+        let seconds = u64::try_from(wait.num_seconds()).unwrap_or(0) + 1;
+        return Err(Refusal::too_often("resend_too_soon", "An invitation can be resent once a minute.", seconds).into());
+    }
+    if row.resent_today >= A_DAY {
+        let midnight = (tx.now().date_naive() + TimeDelta::days(1)).and_time(chrono::NaiveTime::MIN).and_utc();
+        let seconds = u64::try_from((midnight - tx.now()).num_seconds()).unwrap_or(0) + 1;
+        return Err(Refusal::too_often("resend_limit", "An invitation can be resent ten times a day.", seconds).into());
+    }
+    if let Some(old) = row.email_id {
+        emails::cancel(tx, old).await?;
+    }
+    let generation = row.generation + 1;
+    sqlx::query!(
+        "update invitations set generation = $3, sent_at = $4, valid_until = $5, resent_count = resent_count + 1,
+             resent_on = $6, resent_that_day = $7, version = version + 1
+         where organization_id = $1 and id = $2",
+        tx.organization_id() as OrganizationId,
+        id as InvitationId,
+        generation,
+        tx.now(),
+        tx.now() + TimeDelta::seconds(i64::from(row.valid_for)),
+        tx.now().date_naive(),
+        row.resent_today + 1
+    )
+    .execute(tx.connection())
+    .await?;
+    create::mail(tx, id, generation, &row.invitee_identifier, &row.locale, lane).await?;
+    tx.audit(Event::new("invitation.resent", "invitation", id, &row.invitee_identifier)).await
+}
+
+/// Which invitations to resend in bulk: the pending ones.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResendMany {
+    /// Only those whose last mail is at least this old.
+    pub older_than: Option<TimeDelta>,
+}
+
+/// Asks for many invitations to be resent: one job, which fans out in the worker.
+pub async fn resend_many(tx: &mut Tx, _by: &Access<InviteUser>, which: ResendMany) -> Result<JobId> {
+    let sent_before = tx.now() - which.older_than.unwrap_or(TimeDelta::zero()).max(TimeDelta::zero());
+    let row = sqlx::query!(
+        r#"select count(*) as "total!" from invitations
+           where organization_id = $1 and state = 'open' and valid_until > $2 and sent_at <= $3"#,
+        tx.organization_id() as OrganizationId,
+        tx.now(),
+        sent_before
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    let total = i32::try_from(row.total).unwrap_or(i32::MAX);
+    let id = jobs::create(tx, "resend_invitations", json!({ "sent_before": sent_before }), total, Job::ResendInvitations).await?;
+    let event = Event::new("invitations.resent", "job", id, "resend_invitations");
+    tx.audit(event.with(json!({ "total": total }))).await?;
+    Ok(id)
+}
+
+/// One part of a bulk resend, in one transaction with its progress: a worker that dies in between loses and doubles nothing.
+/// True when there is more to do; else the job is finished.
+pub async fn resend_some(db: &Db, claim: &Claim, job: JobId) -> Result<bool> {
+    let mut tx = claim.begin(db).await?;
+    let row = sqlx::query!(
+        r#"update jobs set status = 'running' where organization_id = $1 and id = $2 and status in ('queued', 'running')
+           returning resume_after, created_at, (parameters ->> 'sent_before')::timestamptz as "sent_before!""#,
+        tx.organization_id() as OrganizationId,
+        job as JobId
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    let Some(row) = row else {
+        claim.finish(&mut tx).await?;
+        tx.commit().await?;
+        return Ok(false);
+    };
+    // Nothing that was invited after the job was asked for.
+    let ids = sqlx::query_scalar!(
+        r#"select id from invitations
+           where organization_id = $1 and state = 'open' and valid_until > $2 and sent_at <= $3 and created_at <= $4
+             and ($5::uuid is null or id > $5)
+           order by id limit $6"#,
+        tx.organization_id() as OrganizationId,
+        tx.now(),
+        row.sent_before,
+        row.created_at,
+        row.resume_after,
+        CHUNK
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    let (mut done, mut failed) = (0, 0);
+    for id in &ids {
+        match again(&mut tx, InvitationId::from(*id), Lane::Bulk).await {
+            Ok(()) => done += 1,
+            Err(Error::Refused(Refusal { kind: Kind::Conflict | Kind::TooOften(_), .. })) => failed += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    let more = ids.len() == usize::try_from(CHUNK).unwrap_or(0);
+    progress(&mut tx, job, ids.last().copied(), done, failed, more).await?;
+    if !more {
+        claim.finish(&mut tx).await?;
+    }
+    tx.commit().await?;
+    Ok(more)
+}
+
+async fn progress(tx: &mut Tx, job: JobId, last: Option<Uuid>, done: i32, failed: i32, more: bool) -> Result<()> {
+    sqlx::query!(
+        "update jobs set resume_after = coalesce($3, resume_after), done = done + $4, failed = failed + $5,
+             status = case when $6 then status else 'finished' end, finished_at = case when $6 then null else $7::timestamptz end
+         where organization_id = $1 and id = $2",
+        tx.organization_id() as OrganizationId,
+        job as JobId,
+        last,
+        done,
+        failed,
+        more,
+        tx.now()
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}

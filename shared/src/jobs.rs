@@ -1,0 +1,56 @@
+//! Long-running jobs that a caller can watch.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::access::{Access, InviteUser};
+use crate::db::Tx;
+use crate::error::{Refusal, Result};
+use crate::ids::{JobId, OrganizationId, UserId};
+use crate::outbox::{Job as Work, Lane};
+
+/// A job and how far it is.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the columns, described on the wire")]
+pub struct Job {
+    pub id: Uuid,
+    pub status: String,
+    pub total: i32,
+    pub done: i32,
+    pub failed: i32,
+}
+
+/// Writes a job down and asks for it to be done.
+pub(crate) async fn create(
+    tx: &mut Tx, kind: &'static str, parameters: Value, total: i32, work: fn(JobId) -> Work,
+) -> Result<JobId> {
+    let id: JobId = tx.new_id();
+    sqlx::query!(
+        "insert into jobs (organization_id, id, kind, parameters, total, created_by, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+        tx.organization_id() as OrganizationId,
+        id as JobId,
+        kind,
+        parameters,
+        total,
+        tx.actor().user_id() as Option<UserId>,
+        tx.now()
+    )
+    .execute(tx.connection())
+    .await?;
+    tx.enqueue(work(id), Lane::Bulk).await?;
+    Ok(id)
+}
+
+/// How far a job is.
+pub async fn get(tx: &mut Tx, _by: &Access<InviteUser>, id: JobId) -> Result<Job> {
+    sqlx::query_as!(
+        Job,
+        "select id, status, total, done, failed from jobs where organization_id = $1 and id = $2",
+        tx.organization_id() as OrganizationId,
+        id as JobId
+    )
+    .fetch_optional(tx.connection())
+    .await?
+    .ok_or_else(|| Refusal::not_found().into())
+}

@@ -1,0 +1,31 @@
+//! What the API and the worker of Tenantry share: rules and SQL. No HTTP, no SMTP.
+//!
+//! The frame comes first (ids, clock, secrets, the unit of work [`db::Tx`], access, outbox, audit), then one module a
+//! slice, named like its table, its URL and its test.
+
+pub mod access;
+pub mod audit;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod email_address;
+pub mod error;
+pub mod idempotency;
+pub mod ids;
+pub mod outbox;
+pub mod page;
+pub mod relay;
+pub mod secret;
+pub mod telemetry;
+pub mod tenant;
+
+pub mod emails;
+pub mod invitations;
+pub mod jobs;
+pub mod organizations;
+pub mod passwords;
+pub mod roles;
+pub mod sessions;
+pub mod users;
+
+pub use error::{Error, FieldError, Refusal, Result};

@@ -1,0 +1,219 @@
+//! Organizations: the tenants themselves. Operators make them; a member sees his own.
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::access::{Actor, Caller, Origin};
+use crate::audit::Event;
+use crate::db::{Db, Tx};
+use crate::email_address::EmailAddress;
+use crate::emails::check_locale;
+use crate::error::{Check, FieldError, Refusal, Result, on_constraint};
+use crate::ids::{FolderId, OrganizationId, TypedId, new_uuid};
+use crate::page::{Listed, Page, PageRequest, Position, Query, Sort};
+use crate::passwords::{Hasher, Wearer, check_policy};
+use crate::tenant::Tenant;
+use crate::{invitations, roles, users};
+
+/// Languages that mails and pages are written in.
+pub const LOCALES: [&str; 3] = ["en", "de", "fr"];
+
+/// Proof that the caller is a superuser of the platform organization.
+#[derive(Debug)]
+pub struct Operator {
+    _proven: (),
+}
+
+impl Operator {
+    /// Looks at the caller; the platform organization's slug is configuration.
+    #[must_use]
+    pub fn find(caller: &Caller, platform_slug: &str) -> Option<Self> {
+        (caller.is_superuser && caller.organization_slug.eq_ignore_ascii_case(platform_slug)).then_some(Self { _proven: () })
+    }
+}
+
+/// An organization to be.
+#[derive(Debug)]
+pub struct NewOrganization {
+    name: String,
+    slug: String,
+    locale: String,
+    admin_email: Option<EmailAddress>,
+}
+
+impl NewOrganization {
+    /// Checks the input.
+    pub fn check(name: &str, slug: &str, locale: Option<&str>, admin_email: Option<&str>) -> Result<Self, Refusal> {
+        let mut check = Check::default();
+        let name = check_name(&mut check, name);
+        check.that(
+            (1..=200).contains(&slug.len()) && slug.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
+            "slug",
+            "invalid_slug",
+            "A slug has 1 to 200 letters, digits, hyphens and underscores.",
+        );
+        let locale = locale.unwrap_or("en");
+        check.that(check_locale(locale), "locale", "invalid_locale", "A locale is a language tag such as en or de-AT.");
+        let admin_email = admin_email.and_then(|text| check.take(EmailAddress::parse("admin_email", text)));
+        check.done()?;
+        Ok(Self { name, slug: slug.to_owned(), locale: locale.to_owned(), admin_email })
+    }
+}
+
+fn check_name(check: &mut Check, name: &str) -> String {
+    let name = name.trim();
+    check.that(!name.is_empty(), "name", "required", "A name is needed.");
+    check.that(name.chars().count() <= 200, "name", "too_long", "A name has at most 200 characters.");
+    check.that(!name.chars().any(char::is_control), "name", "invalid", "A name is one line of text.");
+    name.to_owned()
+}
+
+/// An organization.
+#[derive(Clone, Debug, sqlx::FromRow)]
+#[expect(missing_docs, reason = "the columns, described on the wire")]
+pub struct Organization {
+    pub organization_id: Uuid,
+    pub name: String,
+    pub slug: String,
+    pub created_at: DateTime<Utc>,
+    pub version: i64,
+}
+
+impl Listed for Organization {
+    const SORTS: &'static [Sort] = &[
+        Sort::time("created_at", "o.created_at"),
+        Sort::text("name", "o.name"),
+        Sort::text("slug", "lower(o.slug)"),
+    ];
+    const DEFAULT_SORT: &'static str = "slug";
+    const ID: &'static str = "o.organization_id";
+}
+
+/// Which organizations.
+#[derive(Clone, Debug, Default)]
+pub struct OrganizationFilter {
+    /// With one of these ids.
+    pub ids: Option<Vec<Uuid>>,
+    /// Of this name.
+    pub name: Option<String>,
+    /// Of this slug, whatever its case.
+    pub slug: Option<String>,
+}
+
+/// The organizations a caller may know of: all, for an operator; else his own.
+pub async fn list(
+    tx: &mut Tx, operator: Option<&Operator>, filter: &OrganizationFilter, page: &PageRequest,
+) -> Result<Page<Organization>> {
+    let mut query = match operator {
+        Some(_) => {
+            tx.open_directory().await?;
+            Query::everywhere("o.*", "organizations o")
+        }
+        None => Query::new("o.*", "organizations o", "o.organization_id", tx),
+    };
+    query.condition("o.deleted_at is null");
+    query.any("o.organization_id", filter.ids.clone());
+    query.equals("o.name", filter.name.as_deref());
+    query.equals("lower(o.slug)", filter.slug.as_ref().map(|slug| slug.to_lowercase()));
+    query.search(&["o.name", "o.slug"], page.search.as_deref());
+    query.fetch(tx, page).await
+}
+
+/// One organization by its slug: any, for an operator; else the caller's own.
+pub async fn get(tx: &mut Tx, operator: Option<&Operator>, slug: &str) -> Result<Organization> {
+    let filter = OrganizationFilter { slug: Some(slug.to_owned()), ..Default::default() };
+    let page = PageRequest { limit: 1, position: Position::Offset(0), ordering: None, search: None };
+    list(tx, operator, &filter, &page).await?.results.pop().ok_or_else(|| Refusal::not_found().into())
+}
+
+/// Makes an organization, with its root folder and built-in roles, and invites its first administrator.
+pub async fn create(tx: &mut Tx, _by: &Operator, new: &NewOrganization) -> Result<Organization> {
+    let Some(admin) = &new.admin_email else {
+        let missing = FieldError::new("admin_email", "required", "An organization needs a first administrator.");
+        return Err(Refusal::invalid(vec![missing]).into());
+    };
+    let operators = tx.tenant().clone();
+    let tenant = Tenant::proven(OrganizationId::from_uuid(new_uuid(tx.now())));
+    tx.switch_to(tenant.clone()).await?;
+    let root = insert(tx, new).await?;
+    invitations::invite_first_administrator(tx, admin, &new.locale, root).await?;
+    let created = get(tx, None, &new.slug).await?;
+    tx.switch_to(operators).await?;
+    tx.audit(Event::new("organization.created", "organization", tenant.id(), &new.slug)).await?;
+    Ok(created)
+}
+
+/// How the first administrator of an organization made on the command line gets in.
+#[derive(Debug)]
+pub enum FirstAdministrator {
+    /// By a mailed invitation.
+    Invited,
+    /// With this password.
+    WithPassword(SecretString),
+}
+
+/// Makes an organization from the command line. False if there is one of this slug already: nothing is changed then.
+pub async fn bootstrap(db: &Db, hasher: &Hasher, new: &NewOrganization, first: FirstAdministrator) -> Result<bool> {
+    if Tenant::find(db, &new.slug).await?.is_some() {
+        return Ok(false);
+    }
+    let Some(admin) = &new.admin_email else {
+        return Err(Refusal::invalid_field("admin_email", "required", "An organization needs a first administrator.").into());
+    };
+    let hash = match &first {
+        FirstAdministrator::Invited => None,
+        FirstAdministrator::WithPassword(password) => {
+            check_policy("password", password, 15, &Wearer { email: admin.as_str(), organization: &new.name })?;
+            Some(hasher.hash(password).await?)
+        }
+    };
+    let tenant = Tenant::proven(OrganizationId::from_uuid(new_uuid(db.clock().now())));
+    let mut tx = db.begin(&tenant, Actor::System("command line"), Origin::default()).await?;
+    let root = insert(&mut tx, new).await?;
+    match hash {
+        None => invitations::invite_first_administrator(&mut tx, admin, &new.locale, root).await?,
+        Some(hash) => users::create_first_administrator(&mut tx, admin, &hash).await?,
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+async fn insert(tx: &mut Tx, new: &NewOrganization) -> Result<FolderId> {
+    sqlx::query!(
+        "insert into organization_slugs (slug_key, organization_id) values (lower($1), $2)",
+        new.slug,
+        tx.organization_id() as OrganizationId
+    )
+    .execute(tx.connection())
+    .await
+    .map_err(|e| {
+        on_constraint(e, "organization_slugs_pkey", || {
+            Refusal::conflict("slug_taken", "This slug is, or was, another organization's. A slug is never given out again.")
+        })
+    })?;
+    sqlx::query!(
+        "insert into organizations (organization_id, slug, name, locale, created_at, updated_at) values ($1, $2, $3, $4, $5, $5)",
+        tx.organization_id() as OrganizationId,
+        new.slug,
+        new.name,
+        new.locale,
+        tx.now()
+    )
+    .execute(tx.connection())
+    .await?;
+    let root: FolderId = tx.new_id();
+    sqlx::query!(
+        "insert into folders (organization_id, id, name, created_at) values ($1, $2, 'Global', $3)",
+        tx.organization_id() as OrganizationId,
+        root as FolderId,
+        tx.now()
+    )
+    .execute(tx.connection())
+    .await?;
+    roles::create_builtin(tx, root).await?;
+    let event = Event::new("organization.created", "organization", tx.organization_id(), &new.slug);
+    tx.audit(event.with(json!({ "name": new.name }))).await?;
+    Ok(root)
+}

@@ -1,0 +1,334 @@
+//! The outbox: Postgres' record of work that must still be done.
+//!
+//! A row is written in the transaction that asks for the work and is deleted in the transaction that records its outcome.
+//! In between the relay pushes its id through Redis ([`crate::relay`]), and a worker *takes* it: a claim with a lease, so
+//! that a job pushed or run twice is harmless. A worker that dies lets the lease run out, and the relay pushes again.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::access::{Actor, Origin};
+use crate::db::{Db, Tx};
+use crate::error::Result;
+use crate::ids::{EmailId, JobId, OrganizationId, OutboxId, new_uuid};
+use crate::tenant::Tenant;
+
+/// How long a claim holds unless it is renewed. A crash delays a job by this much at most.
+pub const LEASE: TimeDelta = TimeDelta::seconds(15);
+/// How often a worker renews a claim while it works.
+pub const RENEW_EVERY: TimeDelta = TimeDelta::seconds(5);
+/// After how many takes that ended without a word (a crash each) a job is parked.
+const TAKES_BEFORE_PARKING: i32 = 5;
+
+/// Work for the worker: ids, never content, for what is true is looked up when it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Send one mail.
+    SendEmail(EmailId),
+    /// Resend many invitations.
+    ResendInvitations(JobId),
+}
+
+impl Job {
+    fn parts(self) -> (&'static str, Uuid) {
+        match self {
+            Self::SendEmail(id) => ("send_email", id.into()),
+            Self::ResendInvitations(id) => ("resend_invitations", id.into()),
+        }
+    }
+
+    fn from_parts(job: &str, subject: Uuid) -> Option<Self> {
+        match job {
+            "send_email" => Some(Self::SendEmail(subject.into())),
+            "resend_invitations" => Some(Self::ResendInvitations(subject.into())),
+            _ => None,
+        }
+    }
+}
+
+/// Which queue a job waits in: bulk waits for interactive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Someone is waiting for it.
+    Interactive,
+    /// One of many.
+    Bulk,
+}
+
+impl Lane {
+    /// Both, in the order in which a worker serves them.
+    pub const ALL: [Self; 2] = [Self::Interactive, Self::Bulk];
+
+    fn number(self) -> i16 {
+        match self {
+            Self::Interactive => 0,
+            Self::Bulk => 1,
+        }
+    }
+
+    pub(crate) fn from_number(number: i16) -> Self {
+        if number == 0 { Self::Interactive } else { Self::Bulk }
+    }
+
+    /// Its list in Redis.
+    #[must_use]
+    pub fn redis_key(self, namespace: &str) -> String {
+        match self {
+            Self::Interactive => format!("{namespace}:jobs:interactive"),
+            Self::Bulk => format!("{namespace}:jobs:bulk"),
+        }
+    }
+}
+
+/// What travels through Redis: where in the outbox to look. As text, `organization/row`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobRef {
+    organization_id: OrganizationId,
+    id: OutboxId,
+}
+
+impl JobRef {
+    pub(crate) fn new(organization_id: OrganizationId, id: OutboxId) -> Self {
+        Self { organization_id, id }
+    }
+}
+
+impl fmt::Display for JobRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.organization_id, self.id)
+    }
+}
+
+/// Not a reference to a job.
+#[derive(Debug, thiserror::Error)]
+#[error("not a reference to a job")]
+pub struct NotAJobRef;
+
+impl FromStr for JobRef {
+    type Err = NotAJobRef;
+
+    fn from_str(text: &str) -> Result<Self, NotAJobRef> {
+        let (organization, id) = text.split_once('/').ok_or(NotAJobRef)?;
+        let uuid = |text: &str| Uuid::parse_str(text).map_err(|_| NotAJobRef);
+        Ok(Self { organization_id: uuid(organization)?.into(), id: uuid(id)?.into() })
+    }
+}
+
+impl Tx {
+    /// Asks for work to be done once this unit of work is committed.
+    pub async fn enqueue(&mut self, job: Job, lane: Lane) -> Result<()> {
+        self.enqueue_at(job, lane, self.now()).await
+    }
+
+    /// The same, not before `due`. A job that waits already is brought forward, not doubled.
+    pub async fn enqueue_at(&mut self, job: Job, lane: Lane, due: DateTime<Utc>) -> Result<()> {
+        let id: OutboxId = self.new_id();
+        let (name, subject) = job.parts();
+        sqlx::query!(
+            "insert into outbox (organization_id, id, job, subject_id, lane, created_at, due_at)
+             values ($1, $2, $3, $4, $5, $6, $7)
+             on conflict on constraint outbox_one_per_subject do update
+             set due_at = least(outbox.due_at, excluded.due_at), parked_at = null, takes = 0
+             where outbox.claim is null",
+            self.organization_id() as OrganizationId,
+            id as OutboxId,
+            name,
+            subject,
+            lane.number(),
+            self.now(),
+            due
+        )
+        .execute(self.connection())
+        .await?;
+        self.note_enqueued();
+        Ok(())
+    }
+
+    /// Withdraws work that no worker has taken yet.
+    pub async fn withdraw(&mut self, job: Job) -> Result<()> {
+        let (name, subject) = job.parts();
+        sqlx::query!(
+            "delete from outbox where organization_id = $1 and job = $2 and subject_id = $3 and claim is null",
+            self.organization_id() as OrganizationId,
+            name,
+            subject
+        )
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+}
+
+/// A job that this process has taken, and nobody else.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    tenant: Tenant,
+    id: OutboxId,
+    fence: Uuid,
+    /// What to do.
+    pub job: Job,
+}
+
+/// What came of an attempt to take a job.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is ours now.
+    Claimed(Claim),
+    /// Someone else has it, or it is done, or it is not due: nothing to do.
+    Nothing,
+    /// It has crashed too often and was put aside; a person must look.
+    Parked(Job),
+}
+
+/// Takes a job: a lease on its row, recorded before any work begins.
+pub async fn take(db: &Db, job: JobRef) -> Result<Taken> {
+    let tenant = Tenant::proven(job.organization_id);
+    let mut tx = db.begin(&tenant, Actor::System("worker"), Origin::default()).await?;
+    let fence = new_uuid(tx.now());
+    let row = sqlx::query!(
+        "update outbox set
+             parked_at = case when takes >= $5 then $3::timestamptz end,
+             claim = case when takes >= $5 then null else $4::uuid end,
+             claimed_until = case when takes >= $5 then null else $3::timestamptz + $6::interval end,
+             due_at = $3::timestamptz + $6::interval,
+             takes = takes + 1
+         where organization_id = $1 and id = $2 and parked_at is null
+           and pushed_at is not null and (claimed_until is null or claimed_until <= $3)
+         returning job, subject_id, parked_at",
+        job.organization_id as OrganizationId,
+        job.id as OutboxId,
+        tx.now(),
+        fence,
+        TAKES_BEFORE_PARKING,
+        interval(LEASE)
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    tx.commit().await?;
+    let Some(row) = row else { return Ok(Taken::Nothing) };
+    let Some(work) = Job::from_parts(&row.job, row.subject_id) else {
+        // A newer release wrote it: leave it for a newer worker, its lease will run out.
+        tracing::warn!(job = row.job, "a job this release does not know");
+        return Ok(Taken::Nothing);
+    };
+    Ok(match row.parked_at {
+        Some(_) => Taken::Parked(work),
+        None => Taken::Claimed(Claim { tenant, id: job.id, fence, job: work }),
+    })
+}
+
+impl Claim {
+    /// Whom the job is for.
+    #[must_use]
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// Begins a unit of work of this job.
+    pub async fn begin(&self, db: &Db) -> Result<Tx> {
+        db.begin(&self.tenant, Actor::System("worker"), Origin::default()).await
+    }
+
+    /// Keeps the job ours for another lease. False if it is not ours any more.
+    pub async fn renew(&self, db: &Db) -> Result<bool> {
+        let mut tx = self.begin(db).await?;
+        let done = sqlx::query!(
+            "update outbox set claimed_until = $4::timestamptz + $5::interval, due_at = $4::timestamptz + $5::interval
+             where organization_id = $1 and id = $2 and claim = $3",
+            tx.organization_id() as OrganizationId,
+            self.id as OutboxId,
+            self.fence,
+            tx.now(),
+            interval(LEASE)
+        )
+        .execute(tx.connection())
+        .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The job is done, in the same transaction as its outcome.
+    pub async fn finish(&self, tx: &mut Tx) -> Result<()> {
+        sqlx::query!(
+            "delete from outbox where organization_id = $1 and id = $2",
+            tx.organization_id() as OrganizationId,
+            self.id as OutboxId
+        )
+        .execute(tx.connection())
+        .await?;
+        Ok(())
+    }
+
+    /// The job shall be tried again at `due`: an orderly end of this attempt.
+    pub async fn postpone(&self, tx: &mut Tx, due: DateTime<Utc>) -> Result<()> {
+        sqlx::query!(
+            "update outbox set due_at = $4, pushed_at = null, pushed_epoch = null, claim = null, claimed_until = null, takes = 0
+             where organization_id = $1 and id = $2 and claim = $3",
+            tx.organization_id() as OrganizationId,
+            self.id as OutboxId,
+            self.fence,
+            due
+        )
+        .execute(tx.connection())
+        .await?;
+        Ok(())
+    }
+}
+
+fn interval(delta: TimeDelta) -> sqlx::postgres::types::PgInterval {
+    sqlx::postgres::types::PgInterval { months: 0, days: 0, microseconds: delta.num_microseconds().unwrap_or(i64::MAX) }
+}
+
+/// Claims what is due for pushing into the life of Redis that `epoch` names.
+pub(crate) async fn claim_due(db: &Db, epoch: Uuid, in_flight: i32, redeliver: TimeDelta) -> Result<Vec<(JobRef, Lane)>> {
+    let rows = sqlx::query!(
+        r#"select organization_id as "organization_id!: OrganizationId", id as "id!: OutboxId", lane as "lane!"
+           from claim_outbox($1, $2, $3, $4)"#,
+        db.clock().now(),
+        epoch,
+        in_flight,
+        interval(redeliver)
+    )
+    .fetch_all(db.pool())
+    .await?;
+    let mut due: Vec<_> =
+        rows.into_iter().map(|row| (row.lane, row.id, JobRef::new(row.organization_id, row.id))).collect();
+    due.sort_by_key(|(lane, id, _)| (*lane, *id));
+    Ok(due.into_iter().map(|(lane, _, job)| (job, Lane::from_number(lane))).collect())
+}
+
+/// How much waits in a lane.
+#[derive(Clone, Copy, Debug)]
+pub struct Depth {
+    /// Which lane.
+    pub lane: Lane,
+    /// Jobs not done yet.
+    pub waiting: i64,
+    /// Jobs put aside.
+    pub parked: i64,
+    /// For how many seconds the oldest due one has been waiting.
+    pub oldest_seconds: f64,
+}
+
+/// How much waits, for metrics.
+pub async fn depth(db: &Db) -> Result<Vec<Depth>> {
+    let rows = sqlx::query!(
+        r#"select lane as "lane!", waiting as "waiting!", parked as "parked!", oldest_seconds as "oldest!"
+           from outbox_depth($1)"#,
+        db.clock().now()
+    )
+    .fetch_all(db.pool())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Depth {
+            lane: Lane::from_number(row.lane),
+            waiting: row.waiting,
+            parked: row.parked,
+            oldest_seconds: row.oldest,
+        })
+        .collect())
+}

@@ -1,0 +1,286 @@
+//! Lists: one way to filter, order and page through them, with numbers or with a cursor.
+
+use std::fmt::Display;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::{Encode, Execute, FromRow, Postgres, QueryBuilder, Row, Type};
+use uuid::Uuid;
+
+use crate::db::Tx;
+use crate::error::{Refusal, Result};
+
+/// A field a list can be ordered by.
+#[derive(Clone, Copy, Debug)]
+pub struct Sort {
+    name: &'static str,
+    /// Never null, or a cursor would lose rows.
+    expression: &'static str,
+    cast: &'static str,
+}
+
+impl Sort {
+    /// Ordered as text, byte by byte: the same order on every machine.
+    #[must_use]
+    pub const fn text(name: &'static str, expression: &'static str) -> Self {
+        Self { name, expression, cast: "text collate \"C\"" }
+    }
+
+    /// Ordered in time.
+    #[must_use]
+    pub const fn time(name: &'static str, expression: &'static str) -> Self {
+        Self { name, expression, cast: "timestamptz" }
+    }
+
+    /// Ordered by number.
+    #[must_use]
+    pub const fn number(name: &'static str, expression: &'static str) -> Self {
+        Self { name, expression, cast: "bigint" }
+    }
+
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.name
+    }
+}
+
+/// What can be listed: how it may be ordered.
+pub trait Listed: for<'r> FromRow<'r, PgRow> + Send + Unpin {
+    /// What `ordering` may name.
+    const SORTS: &'static [Sort];
+    /// The order where none is asked for, as `ordering` would say it.
+    const DEFAULT_SORT: &'static str;
+    /// The column of its id, which breaks ties.
+    const ID: &'static str;
+}
+
+/// Where in the list.
+#[derive(Clone, Debug)]
+pub enum Position {
+    /// After so many.
+    Offset(i64),
+    /// From the beginning (`None`) or behind the object a cursor names, at the same cost however far.
+    Cursor(Option<String>),
+}
+
+/// What a caller asks of a list.
+#[derive(Clone, Debug)]
+pub struct PageRequest {
+    /// How many at most.
+    pub limit: i64,
+    /// From where.
+    pub position: Position,
+    /// `field` or `-field`.
+    pub ordering: Option<String>,
+    /// A term to find.
+    pub search: Option<String>,
+}
+
+/// A part of a list.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// How many there are in all; none where a cursor walks, for counting costs.
+    pub count: Option<i64>,
+    /// The objects.
+    pub results: Vec<T>,
+    /// The cursor of what follows, where a cursor walks and something does.
+    pub next_cursor: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    /// The order it was made for.
+    o: String,
+    /// The last value.
+    v: String,
+    /// The last id.
+    i: Uuid,
+}
+
+/// A list query under construction. All values are bound; the SQL fragments are literals of ours.
+pub struct Query {
+    columns: &'static str,
+    from: &'static str,
+    filter: QueryBuilder<Postgres>,
+}
+
+impl std::fmt::Debug for Query {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Query").field("from", &self.from).finish_non_exhaustive()
+    }
+}
+
+impl Query {
+    /// Begins a list of the organization's rows.
+    #[must_use]
+    pub fn new(columns: &'static str, from: &'static str, organization_column: &'static str, tx: &Tx) -> Self {
+        let mut filter = QueryBuilder::new("");
+        filter.push(format_args!(" where {organization_column} = ")).push_bind(tx.organization_id());
+        Self { columns, from, filter }
+    }
+
+    /// Begins a list of rows of every organization that row-level security lets us see: the directory.
+    #[must_use]
+    pub(crate) fn everywhere(columns: &'static str, from: &'static str) -> Self {
+        Self { columns, from, filter: QueryBuilder::new(" where true") }
+    }
+
+    /// Keeps rows whose `column` is `value`, if one is given.
+    pub fn equals<'v, T>(&mut self, column: &'static str, value: Option<T>)
+    where
+        T: Encode<'v, Postgres> + Type<Postgres> + 'v,
+    {
+        if let Some(value) = value {
+            self.filter.push(format_args!(" and {column} = ")).push_bind(value);
+        }
+    }
+
+    /// Keeps rows for which `condition` followed by the value holds, if one is given.
+    pub fn compare<'v, T>(&mut self, condition: &'static str, value: Option<T>)
+    where
+        T: Encode<'v, Postgres> + Type<Postgres> + 'v,
+    {
+        if let Some(value) = value {
+            self.filter.push(format_args!(" and {condition}")).push_bind(value);
+        }
+    }
+
+    /// Keeps rows whose `column` is one of `values`, if any are given.
+    pub fn any<'v, T>(&mut self, column: &'static str, values: Option<Vec<T>>)
+    where
+        Vec<T>: Encode<'v, Postgres> + Type<Postgres> + 'v,
+    {
+        if let Some(values) = values {
+            self.filter.push(format_args!(" and {column} = any(")).push_bind(values).push(")");
+        }
+    }
+
+    /// Keeps rows for which `before`, the value and `after` hold together, if a value is given.
+    pub fn enclosed<'v, T>(&mut self, before: &'static str, value: Option<T>, after: &'static str)
+    where
+        T: Encode<'v, Postgres> + Type<Postgres> + 'v,
+    {
+        if let Some(value) = value {
+            self.filter.push(format_args!(" and {before}")).push_bind(value).push(after);
+        }
+    }
+
+    /// Adds a condition without a value.
+    pub fn condition(&mut self, condition: impl Display) {
+        self.filter.push(format_args!(" and {condition}"));
+    }
+
+    /// Keeps rows in which one of the columns contains the term, whatever its case. `%` and `_` are letters like others.
+    pub fn search(&mut self, columns: &[&'static str], term: Option<&str>) {
+        let Some(term) = term.filter(|term| !term.is_empty()) else { return };
+        let pattern = format!("%{}%", term.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+        self.filter.push(" and (");
+        for (n, column) in columns.iter().enumerate() {
+            self.filter.push(format_args!("{}{column} ilike ", if n == 0 { "" } else { " or " })).push_bind(pattern.clone());
+        }
+        self.filter.push(")");
+    }
+
+    /// Runs it for one page.
+    pub async fn fetch<T: Listed>(self, tx: &mut Tx, page: &PageRequest) -> Result<Page<T>> {
+        let (ordering, sort, descending) = order::<T>(page.ordering.as_deref())?;
+        match &page.position {
+            Position::Offset(offset) => self.fetch_offset(tx, page.limit, *offset, sort, descending).await,
+            Position::Cursor(at) => {
+                let at = at.as_deref().map(|text| read_cursor(text, &ordering)).transpose()?;
+                self.fetch_cursor(tx, page.limit, at, sort, descending, &ordering).await
+            }
+        }
+    }
+
+    async fn fetch_offset<T: Listed>(
+        self, tx: &mut Tx, limit: i64, offset: i64, sort: Sort, descending: bool,
+    ) -> Result<Page<T>> {
+        let direction = if descending { "desc" } else { "asc" };
+        let (columns, from, Sort { expression, cast, .. }) = (self.columns, self.from, sort);
+        let (filter, arguments) = self.parts()?;
+        let id = T::ID;
+        // The count is there even for a page past the end; the filter's numbered values serve both selects.
+        let mut query = QueryBuilder::with_arguments(
+            format!(
+                "select * from (select count(*) as total_count from {from}{filter}) c left join lateral (\
+                 select {columns}, {id} as row_id from {from}{filter} \
+                 order by {expression}::{cast} {direction}, {id} {direction} limit "
+            ),
+            arguments,
+        );
+        query.push_bind(limit).push(" offset ").push_bind(offset).push(") r on true");
+        let rows = query.build().fetch_all(tx.connection()).await?;
+        let count = rows.first().map(|row| row.try_get("total_count")).transpose()?;
+        let mut results = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if row.try_get::<Option<Uuid>, _>("row_id")?.is_some() {
+                results.push(T::from_row(row)?);
+            }
+        }
+        Ok(Page { count, results, next_cursor: None })
+    }
+
+    async fn fetch_cursor<T: Listed>(
+        mut self, tx: &mut Tx, limit: i64, at: Option<Cursor>, sort: Sort, descending: bool, ordering: &str,
+    ) -> Result<Page<T>> {
+        let (direction, operator) = if descending { ("desc", "<") } else { ("asc", ">") };
+        let (columns, from, id, Sort { expression, cast, .. }) = (self.columns, self.from, T::ID, sort);
+        if let Some(at) = at {
+            self.filter.push(format_args!(" and ({expression}::{cast}, {id}) {operator} ("));
+            self.filter.push_bind(at.v).push(format_args!("::{cast}, ")).push_bind(at.i).push(")");
+        }
+        let (filter, arguments) = self.parts()?;
+        let mut query = QueryBuilder::with_arguments(
+            format!(
+                "select {columns}, ({expression})::text as cursor_value, {id} as cursor_id from {from}{filter} \
+                 order by {expression}::{cast} {direction}, {id} {direction} limit "
+            ),
+            arguments,
+        );
+        let mut rows = query.push_bind(limit + 1).build().fetch_all(tx.connection()).await?;
+        let limit = usize::try_from(limit).unwrap_or(0);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next_cursor = match rows.last() {
+            Some(row) if more => {
+                let cursor = Cursor { o: ordering.to_owned(), v: row.try_get("cursor_value")?, i: row.try_get("cursor_id")? };
+                Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default()))
+            }
+            _ => None,
+        };
+        let results = rows.iter().map(T::from_row).collect::<Result<_, _>>()?;
+        Ok(Page { count: None, results, next_cursor })
+    }
+
+    /// The filter's text and its values.
+    fn parts(mut self) -> Result<(String, PgArguments)> {
+        let arguments = self.filter.build().take_arguments().map_err(sqlx::Error::Encode)?.unwrap_or_default();
+        Ok((self.filter.into_string(), arguments))
+    }
+}
+
+fn order<T: Listed>(asked: Option<&str>) -> Result<(String, Sort, bool), Refusal> {
+    let ordering = asked.filter(|o| !o.is_empty()).unwrap_or(T::DEFAULT_SORT);
+    let (name, descending) = ordering.strip_prefix('-').map_or((ordering, false), |name| (name, true));
+    T::SORTS.iter().find(|sort| sort.name == name).map(|sort| (ordering.to_owned(), *sort, descending)).ok_or_else(|| {
+        let known: Vec<_> = T::SORTS.iter().map(|sort| sort.name).collect();
+        Refusal::invalid_field(
+            "ordering",
+            "unknown_ordering",
+            format!("This list can be ordered by {}, with a leading - for the reverse.", known.join(", ")),
+        )
+    })
+}
+
+fn read_cursor(text: &str, ordering: &str) -> Result<Cursor, Refusal> {
+    URL_SAFE_NO_PAD
+        .decode(text)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Cursor>(&bytes).ok())
+        .filter(|cursor| cursor.o == ordering && !cursor.v.contains('\0'))
+        .ok_or_else(|| Refusal::invalid_field("cursor", "bad_cursor", "This cursor is not of this list in this order."))
+}

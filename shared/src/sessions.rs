@@ -1,0 +1,202 @@
+//! Sign-ins: a password for a session token, the token for a caller.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::SecretString;
+use serde_json::json;
+
+use crate::access::{Access, Actor, Caller, Oneself, Origin};
+use crate::audit::Event;
+use crate::db::{Db, Tx};
+use crate::email_address::key;
+use crate::error::{Refusal, Result};
+use crate::ids::{OrganizationId, SessionId, UserId};
+use crate::passwords::Hasher;
+use crate::secret::Token;
+use crate::tenant::Tenant;
+
+/// How long a session lasts: a working day. There is no sliding window; signing in again is the renewal.
+const SESSION_LASTS: TimeDelta = TimeDelta::hours(12);
+
+/// A session that has just begun: the only moment its token is known.
+#[derive(Debug)]
+pub struct NewSession {
+    /// To be sent as `Authorization: Bearer …`.
+    pub token: Token,
+    /// Until when.
+    pub expires_at: DateTime<Utc>,
+}
+
+fn wrong_credentials() -> Refusal {
+    Refusal::unauthenticated("invalid_credentials", "User name or password is wrong, or this account can't sign in here.")
+}
+
+/// No credential, or one that is dead.
+#[must_use]
+pub fn not_signed_in() -> Refusal {
+    Refusal::unauthenticated("not_authenticated", "This needs a valid session. Sign in and send its token.")
+}
+
+/// Resolves a token: who calls, if the session lives, the user may sign in, and the organization is there.
+pub async fn authenticate(db: &Db, token: &str) -> Result<Caller> {
+    let token = Token::parse(token).ok_or_else(not_signed_in)?;
+    let tenant = token.claimed_tenant();
+    let mut tx = db.begin(&tenant, Actor::Anonymous, Origin::default()).await?;
+    let row = sqlx::query!(
+        r#"select s.id as "id: SessionId", s.user_id as "user_id: UserId", u.email, u.is_superuser, o.slug
+           from sessions s
+           join users u on u.organization_id = s.organization_id and u.id = s.user_id
+           join organizations o on o.organization_id = s.organization_id
+           where s.organization_id = $1 and s.token_digest = $2 and s.expires_at > $3
+             and u.is_active and (u.expiry_date is null or u.expiry_date >= $4) and o.deleted_at is null"#,
+        tx.organization_id() as OrganizationId,
+        token.digest(),
+        tx.now(),
+        tx.now().date_naive()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    tx.commit().await?;
+    let row = row.ok_or_else(not_signed_in)?;
+    Ok(Caller {
+        tenant,
+        organization_slug: row.slug,
+        user_id: row.user_id,
+        session_id: row.id,
+        email: row.email,
+        is_superuser: row.is_superuser,
+    })
+}
+
+/// Signs in with user name or address and password. Unknown organization, unknown user, wrong password, inactive, expired
+/// and not local are one answer.
+pub async fn login(
+    db: &Db, hasher: &Hasher, slug: &str, username: &str, password: &SecretString, origin: Origin,
+) -> Result<NewSession> {
+    let tenant = Tenant::find(db, slug).await?;
+    let found = match &tenant {
+        Some(tenant) => find_login(db, tenant, username).await?,
+        None => None,
+    };
+    let hash = found.as_ref().and_then(|found| found.password_hash.clone());
+    let is_right = hasher.verify(password, hash.clone()).await?;
+    let (Some(tenant), Some(found), Some(hash), true) = (tenant, found, hash, is_right) else {
+        return Err(wrong_credentials().into());
+    };
+    let rehashed = if Hasher::is_outdated(&hash) { Some(hasher.hash(password).await?) } else { None };
+    let actor = Actor::User { id: found.user_id, name: found.email.clone(), session_id: None };
+    let mut tx = db.begin(&tenant, actor, origin).await?;
+    // Only if the password is still the one that was verified, and he may still sign in.
+    let still = sqlx::query!(
+        "update users set last_login = $4, password_hash = coalesce($5, password_hash)
+         where organization_id = $1 and id = $2 and password_hash = $3 and is_active and is_local
+           and (expiry_date is null or expiry_date >= $6)",
+        tx.organization_id() as OrganizationId,
+        found.user_id as UserId,
+        hash,
+        tx.now(),
+        rehashed,
+        tx.now().date_naive()
+    )
+    .execute(tx.connection())
+    .await?;
+    if still.rows_affected() == 0 {
+        return Err(wrong_credentials().into());
+    }
+    let session = create(&mut tx, found.user_id).await?;
+    tx.audit(Event::new("session.created", "user", found.user_id, &found.email)).await?;
+    tx.commit().await?;
+    Ok(session)
+}
+
+struct Found {
+    user_id: UserId,
+    email: String,
+    password_hash: Option<String>,
+}
+
+async fn find_login(db: &Db, tenant: &Tenant, username: &str) -> Result<Option<Found>> {
+    let mut tx = db.begin(tenant, Actor::Anonymous, Origin::default()).await?;
+    // An address wins over a user name that looks like it.
+    let row = sqlx::query_as!(
+        Found,
+        r#"select id as "user_id: UserId", email, password_hash from users
+           where organization_id = $1 and (email_key = $2 or username_key = $2) and is_active and is_local
+             and (expiry_date is null or expiry_date >= $3)
+           order by (email_key = $2) desc limit 1"#,
+        tx.organization_id() as OrganizationId,
+        key(username),
+        tx.now().date_naive()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    tx.commit().await?;
+    Ok(row)
+}
+
+/// Begins a session for a user who has proven who he is.
+pub(crate) async fn create(tx: &mut Tx, user: UserId) -> Result<NewSession> {
+    let id: SessionId = tx.new_id();
+    let token = Token::new_session(tx.tenant())?;
+    let expires_at = tx.now() + SESSION_LASTS;
+    let origin = tx.origin().clone();
+    sqlx::query!(
+        "insert into sessions (organization_id, id, user_id, token_digest, created_at, expires_at, client_address,
+             user_agent, client_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        tx.organization_id() as OrganizationId,
+        id as SessionId,
+        user as UserId,
+        token.digest(),
+        tx.now(),
+        expires_at,
+        origin.client_address,
+        origin.user_agent,
+        origin.client_id
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(NewSession { token, expires_at })
+}
+
+/// Ends the caller's session.
+pub async fn logout(tx: &mut Tx, by: &Access<Oneself>) -> Result<()> {
+    let caller = by.caller();
+    sqlx::query!(
+        "delete from sessions where organization_id = $1 and id = $2",
+        tx.organization_id() as OrganizationId,
+        caller.session_id as SessionId
+    )
+    .execute(tx.connection())
+    .await?;
+    tx.audit(Event::new("session.ended", "user", caller.user_id, &caller.email)).await
+}
+
+/// Ends all of the caller's sessions, this one too.
+pub async fn logout_all(tx: &mut Tx, by: &Access<Oneself>) -> Result<()> {
+    let caller = by.caller();
+    let count = kill_all(tx, caller.user_id, None).await?;
+    let event = Event::new("sessions.ended", "user", caller.user_id, &caller.email);
+    tx.audit(event.with(json!({ "count": count }))).await
+}
+
+/// Ends all of the caller's sessions but this one, and says how many that were.
+pub async fn revoke_others(tx: &mut Tx, by: &Access<Oneself>) -> Result<u64> {
+    let caller = by.caller();
+    let count = kill_all(tx, caller.user_id, Some(caller.session_id)).await?;
+    let event = Event::new("sessions.revoked", "user", caller.user_id, &caller.email);
+    tx.audit(event.with(json!({ "count": count }))).await?;
+    Ok(count)
+}
+
+/// Ends a user's sessions, all but one if so wished. They are deleted: what was killed stays dead.
+pub(crate) async fn kill_all(tx: &mut Tx, user: UserId, but: Option<SessionId>) -> Result<u64> {
+    let killed = sqlx::query!(
+        "delete from sessions where organization_id = $1 and user_id = $2 and id is distinct from $3",
+        tx.organization_id() as OrganizationId,
+        user as UserId,
+        but as Option<SessionId>
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(killed.rows_affected())
+}

@@ -1,0 +1,250 @@
+//! Changing users, by `PUT` and `PATCH` alike.
+
+use chrono::NaiveDate;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::create::{check_groups, check_observation, check_username, superuser_only, taken};
+use super::{User, check_profile, keep_a_superuser, load, may_manage, name_part};
+use crate::access::{Access, ChangeUser, Oneself};
+use crate::audit::Event;
+use crate::db::Tx;
+use crate::email_address::{EmailAddress, key};
+use crate::error::{Check, Refusal, Result};
+use crate::ids::{OrganizationId, UserGroupId, UserId};
+use crate::{passwords, sessions};
+
+/// What to change; what is `None` stays. In a field that can be cleared, `Some(None)` clears.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "described on the wire")]
+pub struct UserPatch {
+    pub email: Option<String>,
+    pub username: Option<String>,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub is_active: Option<bool>,
+    pub is_superuser: Option<bool>,
+    pub keep_local_login: Option<bool>,
+    pub is_third_party: Option<bool>,
+    pub observation: Option<Option<String>>,
+    pub expiry_date: Option<Option<NaiveDate>>,
+    pub profile: Option<Value>,
+    pub user_groups: Option<Vec<Uuid>>,
+}
+
+/// A patch of which it is known whether `If-Match` was sent.
+#[derive(Clone, Debug)]
+pub struct Replacement {
+    /// What to change.
+    pub patch: UserPatch,
+    /// The version the caller saw, where he said so.
+    pub if_version: Option<i64>,
+}
+
+impl UserPatch {
+    /// Whether it holds only what everyone may change of himself.
+    #[must_use]
+    pub fn is_only_names(&self) -> bool {
+        let Self { first_name: _, last_name: _, email, username, is_active, is_superuser, keep_local_login, is_third_party,
+            observation, expiry_date, profile, user_groups } = self;
+        email.is_none()
+            && username.is_none()
+            && is_active.is_none()
+            && is_superuser.is_none()
+            && keep_local_login.is_none()
+            && is_third_party.is_none()
+            && observation.is_none()
+            && expiry_date.is_none()
+            && profile.is_none()
+            && user_groups.is_none()
+    }
+
+    fn check(&self) -> Result<Option<EmailAddress>, Refusal> {
+        let mut check = Check::default();
+        let email = self.email.as_deref().and_then(|text| check.take(EmailAddress::parse("email", text)));
+        if let Some(username) = &self.username {
+            check_username(&mut check, username.trim());
+        }
+        self.first_name.as_deref().map(|text| check.take(name_part("first_name", text)));
+        self.last_name.as_deref().map(|text| check.take(name_part("last_name", text)));
+        check_observation(&mut check, self.observation.as_ref().and_then(|o| o.as_deref()));
+        if let Some(profile) = &self.profile {
+            check_profile(&mut check, profile);
+        }
+        let groups = self.user_groups.as_ref().map_or(0, Vec::len);
+        check.that(groups <= 100, "user_groups", "too_many", "At most 100 groups.");
+        check.done()?;
+        Ok(email)
+    }
+}
+
+/// Changes a user: anyone, with `change_user`; one's own names, without.
+///
+/// Errors: 403 `permission_denied`, `outranked`, `superuser_only`, `cannot_grant`; 409 `last_superuser`,
+/// `cannot_change_oneself`, `already_member`, `username_taken`; 412.
+pub async fn change(tx: &mut Tx, by: &Access<Oneself>, id: UserId, change: &Replacement) -> Result<User> {
+    let caller = by.caller();
+    let is_self = id == caller.user_id;
+    if !(is_self && change.patch.is_only_names()) {
+        caller.may::<ChangeUser>(tx).await?;
+    }
+    let email = change.patch.check()?;
+    let old = lock(tx, id).await?;
+    if change.if_version.is_some_and(|version| version != old.version) {
+        return Err(Refusal::stale().into());
+    }
+    let new = merged(&old, &change.patch, email);
+    check_rules(tx, by, is_self, id, &old, &new).await?;
+    let before: Vec<UserGroupId> = group_ids(&old);
+    if let Some(groups) = &change.patch.user_groups {
+        let wanted: Vec<UserGroupId> = groups.iter().map(|g| (*g).into()).collect();
+        set_groups(tx, caller.user_id, id, &before, &wanted).await?;
+    }
+    store(tx, id, &old, &new).await?;
+    let today = tx.now().date_naive();
+    if !new.is_active || new.expiry_date.is_some_and(|date| date < today) {
+        sessions::kill_all(tx, id, None).await?;
+        passwords::supersede(tx, id).await?;
+    }
+    let fields = changed_fields(&old, &new, change.patch.user_groups.is_some());
+    tx.audit(Event::new("user.changed", "user", id, &new.email).with(json!({ "fields": fields }))).await?;
+    load(tx, id).await
+}
+
+fn group_ids(user: &User) -> Vec<UserGroupId> {
+    let groups = user.user_groups.as_array().cloned().unwrap_or_default();
+    groups.iter().filter_map(|g| g["id"].as_str()).filter_map(|id| Uuid::parse_str(id).ok()).map(Into::into).collect()
+}
+
+async fn lock(tx: &mut Tx, id: UserId) -> Result<User> {
+    sqlx::query!(
+        "select id from users where organization_id = $1 and id = $2 for update",
+        tx.organization_id() as OrganizationId,
+        id as UserId
+    )
+    .fetch_optional(tx.connection())
+    .await?
+    .ok_or_else(Refusal::not_found)?;
+    load(tx, id).await
+}
+
+fn merged(old: &User, patch: &UserPatch, email: Option<EmailAddress>) -> User {
+    let mut new = old.clone();
+    let text = |value: &Option<String>, old: &str| value.as_deref().map_or_else(|| old.to_owned(), |t| t.trim().to_owned());
+    if let Some(email) = email {
+        // A user name that only echoed the address follows it.
+        if key(&old.username) == key(&old.email) && patch.username.is_none() {
+            email.as_str().clone_into(&mut new.username);
+        }
+        new.is_email_verified = old.is_email_verified && email.key() == key(&old.email);
+        email.as_str().clone_into(&mut new.email);
+    }
+    if patch.username.is_some() {
+        new.username = text(&patch.username, &old.username);
+    }
+    new.first_name = text(&patch.first_name, &old.first_name);
+    new.last_name = text(&patch.last_name, &old.last_name);
+    new.is_active = patch.is_active.unwrap_or(old.is_active);
+    new.is_superuser = patch.is_superuser.unwrap_or(old.is_superuser);
+    new.keep_local_login = patch.keep_local_login.unwrap_or(old.keep_local_login);
+    new.is_third_party = patch.is_third_party.unwrap_or(old.is_third_party);
+    new.observation = patch.observation.clone().unwrap_or_else(|| old.observation.clone());
+    new.expiry_date = patch.expiry_date.unwrap_or(old.expiry_date);
+    new.profile = patch.profile.clone().unwrap_or_else(|| old.profile.clone());
+    new
+}
+
+async fn check_rules(tx: &mut Tx, by: &Access<Oneself>, is_self: bool, id: UserId, old: &User, new: &User) -> Result<()> {
+    let caller = by.caller();
+    if !is_self {
+        may_manage(tx, caller.user_id, id).await?;
+    }
+    if old.is_superuser != new.is_superuser && !caller.is_superuser {
+        return Err(superuser_only());
+    }
+    let today = tx.now().date_naive();
+    let loses = (old.is_active && !new.is_active)
+        || (old.is_superuser && !new.is_superuser)
+        || (new.expiry_date != old.expiry_date && new.expiry_date.is_some_and(|date| date < today));
+    let was_lasting = old.is_superuser && old.is_active && old.expiry_date.is_none();
+    let is_lasting = new.is_superuser && new.is_active && new.expiry_date.is_none();
+    if was_lasting && !is_lasting {
+        keep_a_superuser(tx, id).await?;
+    }
+    if is_self && loses {
+        return Err(Refusal::conflict("cannot_change_oneself", "Nobody deactivates, demotes or expires himself.").into());
+    }
+    Ok(())
+}
+
+async fn set_groups(tx: &mut Tx, caller: UserId, user: UserId, before: &[UserGroupId], wanted: &[UserGroupId]) -> Result<()> {
+    let added: Vec<UserGroupId> = wanted.iter().copied().filter(|g| !before.contains(g)).collect();
+    check_groups(tx, caller, &added).await?;
+    let kept: Vec<Uuid> = wanted.iter().map(|g| (*g).into()).collect();
+    sqlx::query!(
+        "delete from user_group_members where organization_id = $1 and user_id = $2 and user_group_id <> all($3)",
+        tx.organization_id() as OrganizationId,
+        user as UserId,
+        &kept
+    )
+    .execute(tx.connection())
+    .await?;
+    crate::roles::add_to_groups(tx, user, &added).await
+}
+
+async fn store(tx: &mut Tx, id: UserId, old: &User, new: &User) -> Result<()> {
+    sqlx::query!(
+        "update users set email = $3, email_key = $4, username = $5, username_key = $6, first_name = $7, last_name = $8,
+             is_active = $9, is_superuser = $10, keep_local_login = $11, is_third_party = $12, observation = $13,
+             expiry_date = $14, profile = $15, is_email_verified = $16, version = version + 1, updated_at = $17
+         where organization_id = $1 and id = $2",
+        tx.organization_id() as OrganizationId,
+        id as UserId,
+        new.email,
+        key(&new.email),
+        new.username,
+        key(&new.username),
+        new.first_name,
+        new.last_name,
+        new.is_active,
+        new.is_superuser,
+        new.keep_local_login,
+        new.is_third_party,
+        new.observation,
+        new.expiry_date,
+        new.profile,
+        new.is_email_verified,
+        tx.now()
+    )
+    .execute(tx.connection())
+    .await
+    .map_err(taken)?;
+    if key(&old.email) != key(&new.email) {
+        // Links that went to the old mailbox are not for the new one's owner.
+        passwords::supersede(tx, id).await?;
+    }
+    Ok(())
+}
+
+fn changed_fields(old: &User, new: &User, groups: bool) -> Vec<&'static str> {
+    let mut fields = Vec::new();
+    let mut note = |changed: bool, field| {
+        if changed {
+            fields.push(field);
+        }
+    };
+    note(old.email != new.email, "email");
+    note(old.username != new.username, "username");
+    note(old.first_name != new.first_name, "first_name");
+    note(old.last_name != new.last_name, "last_name");
+    note(old.is_active != new.is_active, "is_active");
+    note(old.is_superuser != new.is_superuser, "is_superuser");
+    note(old.keep_local_login != new.keep_local_login, "keep_local_login");
+    note(old.is_third_party != new.is_third_party, "is_third_party");
+    note(old.observation != new.observation, "observation");
+    note(old.expiry_date != new.expiry_date, "expiry_date");
+    note(old.profile != new.profile, "profile");
+    note(groups, "user_groups");
+    fields
+}
+
