@@ -6,6 +6,16 @@ PLATFORM_ADMIN_EMAIL=operator@example.com
 DEMO_ORGANIZATION=acme
 DEMO_ADMIN_EMAIL=admin@example.com
 
+# Before anything that takes long, for one that is asked for may be taken.
+choose_application_ports() {
+  choose_port api api "${TENANTRY_API_PORT:-}" TENANTRY_API_PORT
+  API_PORT=$PORT API_URL=http://127.0.0.1:$PORT
+  choose_port metrics api "${TENANTRY_METRICS_PORT:-}" TENANTRY_METRICS_PORT
+  METRICS_PORT=$PORT
+  choose_port worker_metrics worker
+  WORKER_METRICS_PORT=$PORT
+}
+
 # Always the whole workspace: a part of it alone would be built with other features of its dependencies.
 build() {
   TARGET=$(cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
@@ -23,8 +33,6 @@ application_environment() {
 
 migrate() {
   [ -n "${DATABASE_APP_URL:-}" ] || derive_application_login
-  choose_port api api "${TENANTRY_API_PORT:-}" TENANTRY_API_PORT
-  API_PORT=$PORT API_URL=http://127.0.0.1:$PORT
   say "Migrating the database"
   local log=$LOCAL/log/migrate.log owner=$DATABASE_URL
   if ! (application_environment && DATABASE_URL=$owner "$TARGET/debug/tenantry-api" migrate) >"$log" 2>&1; then
@@ -71,30 +79,26 @@ make_organization() { # SLUG NAME ADMIN_EMAIL SECRET
 
 start_api() {
   local id
-  choose_port metrics api "${TENANTRY_METRICS_PORT:-}" TENANTRY_METRICS_PORT
-  METRICS_URL=http://127.0.0.1:$PORT/metrics
-  id=$(fingerprint "$API_PORT" "$PORT" "$DATABASE_APP_URL" "$REDIS_URL" "${SECRET_KEY:-}")
+  id=$(fingerprint "$API_PORT" "$METRICS_PORT" "$DATABASE_APP_URL" "$REDIS_URL" "${SECRET_KEY:-}")
   if runs_as api "$id" "$TARGET/debug/tenantry-api"; then return; fi
   say "Starting the API"
   STARTED="$STARTED api"
   (
     application_environment
-    export LISTEN_ADDR=127.0.0.1:$API_PORT METRICS_ADDR=127.0.0.1:$PORT
+    export LISTEN_ADDR=127.0.0.1:$API_PORT METRICS_ADDR=127.0.0.1:$METRICS_PORT
     start api "$id" "$TARGET/debug/tenantry-api" serve
   ) || exit $?
 }
 
 start_worker() {
   local id
-  choose_port worker_metrics worker
-  WORKER_METRICS_URL=http://127.0.0.1:$PORT/metrics
-  id=$(fingerprint "$API_PORT" "$PORT" "$DATABASE_APP_URL" "$REDIS_URL" "$SMTP_URL" "${SECRET_KEY:-}")
+  id=$(fingerprint "$API_PORT" "$WORKER_METRICS_PORT" "$DATABASE_APP_URL" "$REDIS_URL" "$SMTP_URL" "${SECRET_KEY:-}")
   if runs_as worker "$id" "$TARGET/debug/tenantry-worker"; then return; fi
   say "Starting the worker"
   STARTED="$STARTED worker"
   (
     application_environment
-    export SMTP_URL METRICS_ADDR=127.0.0.1:$PORT MAIL_FROM="${MAIL_FROM:-Tenantry <accounts@example.com>}"
+    export SMTP_URL METRICS_ADDR=127.0.0.1:$WORKER_METRICS_PORT MAIL_FROM="${MAIL_FROM:-Tenantry <accounts@example.com>}"
     start worker "$id" "$TARGET/debug/tenantry-worker" run
   ) || exit $?
 }
@@ -121,8 +125,8 @@ write_env() {
 
 env_lines() {
   env_line TENANTRY_URL "$API_URL"
-  env_line TENANTRY_METRICS_URL "$METRICS_URL"
-  env_line TENANTRY_WORKER_METRICS_URL "$WORKER_METRICS_URL"
+  env_line TENANTRY_METRICS_URL "http://127.0.0.1:$METRICS_PORT/metrics"
+  env_line TENANTRY_WORKER_METRICS_URL "http://127.0.0.1:$WORKER_METRICS_PORT/metrics"
   env_line TENANTRY_MAILBOX_URL "${MAILBOX_URL:-}"
   env_line TENANTRY_PLATFORM_SLUG "$PLATFORM_SLUG"
   env_line TENANTRY_PLATFORM_ADMIN_EMAIL "$PLATFORM_ADMIN_EMAIL"

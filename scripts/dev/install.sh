@@ -18,9 +18,13 @@ install_missing() {
     have "$tool" || missing="$missing $tool"
   done
   [ -z "$missing" ] || install_packages "$missing"
+  case $missing in *node*) node_is_new || install_private_node ;; esac
+  local still=
   for tool in $missing; do
-    have "$tool" || die "$(describe "$tool") is missing: $(hint "$tool")"
+    have "$tool" || still="$still
+  $(describe "$tool") is missing: $(hint "$tool")"
   done
+  [ -z "$still" ] || die "this machine lacks something:$still"
   POSTGRES_BIN=$(find_postgres || true)
   REDIS_SERVER=$(find_redis || true)
 }
@@ -89,7 +93,7 @@ packages() { # apt|brew TOOL
     apt:curl) printf 'curl ca-certificates' ;;
     apt:postgres) printf 'postgresql' ;;
     apt:redis) printf 'redis-server' ;;
-    apt:node) printf 'nodejs npm' ;;
+    apt:node) if command -v node >/dev/null; then printf 'npm'; else printf 'nodejs npm'; fi ;;
     apt:browser) printf 'chromium chromium-driver' ;;
     brew:rust) printf 'rustup' ;;
     brew:curl) printf 'curl' ;;
@@ -101,7 +105,16 @@ packages() { # apt|brew TOOL
 }
 
 install_packages() { # TOOLS
-  local manager tool list=
+  local manager tool wanted='' list=''
+  for tool in $1; do
+    # What is there but too old is not the package manager's to mend.
+    case $tool in
+      rust) [ -z "$(rust_version)" ] || continue ;;
+      node) ! command -v npm >/dev/null || continue ;;
+    esac
+    wanted="$wanted $tool"
+  done
+  [ -n "$wanted" ] || return 0
   if command -v apt-get >/dev/null && may_be_root; then
     manager=apt
     # Before the packages are chosen: a fresh machine knows none yet.
@@ -111,9 +124,7 @@ install_packages() { # TOOLS
   else
     return 0 # the caller says what is missing
   fi
-  for tool in $1; do
-    # Rust that is there but too old is not the package manager's to mend.
-    [ "$tool" != rust ] || [ -z "$(rust_version)" ] || continue
+  for tool in $wanted; do
     list="$list $(packages "$manager" "$tool")"
   done
   if [ -n "${list// /}" ]; then
@@ -127,13 +138,12 @@ install_packages() { # TOOLS
     esac
   fi
   use_private_paths
-  case $1 in *rust*)
+  case $wanted in *rust*)
     if command -v rustup >/dev/null && [ -z "$(rust_version)" ]; then
       run_logged "Installing Rust" install rustup default stable
     fi
     ;;
   esac
-  case $1 in *node*) node_is_new || install_private_node ;; esac
 }
 
 may_be_root() { [ "$(id -u)" -eq 0 ] || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }; }

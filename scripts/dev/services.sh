@@ -35,6 +35,7 @@ start_postgres() {
 
   [ -e "$POSTGRES_DATA/PG_VERSION" ] || make_postgres_data
   say "Starting Postgres"
+  mkdir -p "$LOCAL/log"
   STARTED="$STARTED postgres"
   local log=${POSTGRES_DATA%/data}/postgres.log options try
   ln -sf "$log" "$STATE/log/postgres.log"
@@ -44,9 +45,13 @@ start_postgres() {
     options="$options -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=400"
   fi
   for try in 1 2 3 4 5; do
-    as_postgres "$POSTGRES_BIN/pg_ctl" start -D "$POSTGRES_DATA" -l "$log" -w -t 120 -o "$options" >/dev/null 2>&1 && break
+    as_postgres "$POSTGRES_BIN/pg_ctl" start -D "$POSTGRES_DATA" -l "$log" -w -t 120 -o "$options" \
+      >"$LOCAL/log/postgres.log" 2>&1 && break
     # After a kill -9 of the server alone, those it had started take a moment to notice.
-    [ "$try" -lt 5 ] && tail -n 5 "$log" 2>/dev/null | grep -q 'still in use' || failed_to_start postgres
+    [ "$try" -lt 5 ] && tail -n 5 "$log" 2>/dev/null | grep -q 'still in use' || {
+      show_tail "$LOCAL/log/postgres.log"
+      failed_to_start postgres
+    }
     sleep 1
   done
   rm -f "$STATE/run/postgres"
@@ -67,7 +72,7 @@ place_postgres() {
     folder=$STATE/postgres
     mkdir -p "$folder"
     if [ -n "$POSTGRES_USER" ]; then
-      chown "$POSTGRES_USER" "$folder"
+      chown -R "$POSTGRES_USER" "$folder" # all of it, where a whole checkout was copied
       if ! as_postgres test -w "$folder"; then
         rmdir "$folder"
         folder=$(mktemp -d "/var/tmp/tenantry-$(printf '%s' "$STATE" | cksum | cut -d ' ' -f 1)-XXXXXX")
