@@ -1,1 +1,131 @@
-//! x
+//! The HTTP API and the pages of Tenantry.
+//!
+//! A request comes in at [`edge`], is routed by the OpenAPI service to a handler in one of the slices, which proves the
+//! caller's right ([`app::App::enter`]), calls the rules in `tenantry-shared`, and answers.
+
+mod app;
+mod auth;
+mod config;
+mod edge;
+mod health;
+mod input;
+mod openapi;
+mod pages;
+mod paging;
+mod problem;
+mod reply;
+
+mod audit_events;
+mod emails;
+mod invitations;
+mod jobs;
+mod organizations;
+mod passwords;
+mod sessions;
+mod users;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use poem::listener::{Acceptor, Listener, TcpListener};
+use poem::{Endpoint, EndpointExt, Route, Server};
+use tenantry_shared::clock::Clock;
+use tenantry_shared::config::ConfigError;
+use tenantry_shared::db::Db;
+use tenantry_shared::passwords::Hasher;
+use tenantry_shared::relay;
+use tenantry_shared::secret::Links;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use config::ServeConfig;
+pub use openapi::document;
+
+/// How long requests that run may take after the order to stop.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// A running API.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    /// Stops accepting, finishes what runs, and returns when that is done.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.server.await;
+    }
+
+    /// Runs until it ends by itself or `signal` comes; then as [`Running::stop`].
+    pub async fn until(mut self, signal: impl Future<Output = ()>) -> std::io::Result<()> {
+        tokio::select! {
+            ended = &mut self.server => return ended.unwrap_or_else(|e| Err(std::io::Error::other(e))),
+            () = signal => {}
+        }
+        tracing::info!("stopping: requests that run may finish");
+        self.stop.cancel();
+        self.server.await.unwrap_or_else(|e| Err(std::io::Error::other(e)))
+    }
+}
+
+/// Starts the API and the relay. Postgres and Redis may come later: `/readyz` tells.
+pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, ConfigError> {
+    let trouble = |e: tenantry_shared::Error| ConfigError(e.to_string());
+    let db = Db::new(&config.database, clock.clone()).map_err(trouble)?;
+    let redis = config.redis.client()?;
+    let public_url = config.common.public_url()?;
+    let app = app::App {
+        links: Links::new(&config.common.secret_key()?).map_err(trouble)?,
+        hasher: Hasher::default(),
+        redis: redis.clone(),
+        platform_slug: config.platform_slug.as_str().into(),
+        db: db.clone(),
+        public_url: Arc::new(public_url.clone()),
+    };
+    let edge = edge::Edge {
+        clock,
+        https: public_url.is_https(),
+        trusted_proxies: config.trusted_proxies.clone().into(),
+    };
+    let acceptor = TcpListener::bind(config.listen_addr)
+        .into_acceptor()
+        .await
+        .map_err(|e| ConfigError(format!("LISTEN_ADDR={} can't be used: {e}.", config.listen_addr)))?;
+    let address = acceptor
+        .local_addr()
+        .first()
+        .and_then(|local| local.as_socket_addr().copied())
+        .unwrap_or(config.listen_addr);
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    let namespace = config.redis.redis_namespace.clone();
+    let server = tokio::spawn(async move {
+        let relay = tokio::spawn(relay::run(db.clone(), redis, namespace));
+        let server = Server::new_with_acceptor(acceptor).name("api").idle_timeout(Duration::from_secs(60));
+        let ended = server
+            .run_with_graceful_shutdown(routes(app, edge), async move { stopping.cancelled().await }, Some(GRACE))
+            .await;
+        relay.abort();
+        db.close().await;
+        ended
+    });
+    Ok(Running { address, stop, server })
+}
+
+fn routes(app: app::App, edge: edge::Edge) -> impl Endpoint {
+    let document = openapi::document();
+    Route::new()
+        .at("/openapi.json", openapi::serve(document.clone()))
+        .at("/docs", openapi::docs())
+        .at("/livez", health::live())
+        .at("/readyz", health::ready())
+        .nest("/v1", openapi::service())
+        .nest("/", pages::routes())
+        .data(app)
+        .with(edge)
+}

@@ -1,1 +1,128 @@
-fn main() {}
+//! `tenantry-api`: serves the API, migrates the database, makes organizations.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tenantry_api::ServeConfig;
+use tenantry_shared::clock::Clock;
+use tenantry_shared::config::{ConfigError, DatabaseConfig, secret};
+use tenantry_shared::db::{self, Db};
+use tenantry_shared::organizations::{self, FirstAdministrator, NewOrganization};
+use tenantry_shared::passwords::Hasher;
+use tenantry_shared::telemetry;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The accounts service that a B2B product runs beside itself.
+#[derive(Debug, Parser)]
+#[command(name = "tenantry-api", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API and the pages, and relay jobs to Redis.
+    Serve(Box<ServeConfig>),
+    /// Bring the database to this release's schema, and make the role that API and worker sign in with.
+    Migrate(DatabaseConfig),
+    /// Make an organization: the platform organization first, and any other. Does nothing if its slug is taken.
+    CreateOrganization(CreateOrganization),
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+#[derive(Debug, Args)]
+struct CreateOrganization {
+    #[command(flatten)]
+    database: DatabaseConfig,
+    /// How it is addressed: letters, digits, hyphens, underscores. It never changes.
+    #[arg(long)]
+    slug: String,
+    /// Its name.
+    #[arg(long)]
+    name: String,
+    /// The language of its mails.
+    #[arg(long, default_value = "en")]
+    locale: String,
+    /// Its first administrator, who becomes superuser. He is invited by mail, unless a password is given.
+    #[arg(long)]
+    admin_email: String,
+    /// A file that holds the first administrator's password.
+    #[arg(long)]
+    admin_password_file: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.to_string()),
+    };
+    let done = runtime.block_on(run(cli.command));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.0),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "an operator reads it")]
+fn fail(error: &str) -> ExitCode {
+    eprintln!("tenantry-api: {error}");
+    ExitCode::from(2)
+}
+
+#[expect(clippy::print_stdout, reason = "an operator reads it")]
+async fn run(command: Command) -> Result<(), ConfigError> {
+    match command {
+        Command::Serve(config) => serve(&config).await,
+        Command::Migrate(config) => {
+            db::migrate(&config).await.map_err(ConfigError)?;
+            println!("The database is at this release's schema.");
+            Ok(())
+        }
+        Command::CreateOrganization(command) => create_organization(&command).await,
+        Command::Openapi => {
+            println!("{}", tenantry_api::document());
+            Ok(())
+        }
+    }
+}
+
+async fn serve(config: &ServeConfig) -> Result<(), ConfigError> {
+    telemetry::log_to_stderr(config.common.log_format, &config.common.log)?;
+    telemetry::serve_metrics(config.metrics_addr)?;
+    let running = tenantry_api::start(config, Clock::default()).await?;
+    tracing::info!(address = %running.address, metrics = %config.metrics_addr, "listening");
+    running.until(told_to_stop()).await.map_err(|e| ConfigError(format!("The server ended: {e}")))
+}
+
+async fn told_to_stop() {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "an operator reads it")]
+async fn create_organization(command: &CreateOrganization) -> Result<(), ConfigError> {
+    let readable = |e: tenantry_shared::Error| ConfigError(e.to_string());
+    let refused = |refusal: tenantry_shared::Refusal| ConfigError(refusal.to_string());
+    let (locale, admin) = (Some(command.locale.as_str()), Some(command.admin_email.as_str()));
+    let new = NewOrganization::check(&command.name, &command.slug, locale, admin).map_err(refused)?;
+    let first = match &command.admin_password_file {
+        Some(file) => FirstAdministrator::WithPassword(secret("--admin-password", None, Some(file))?),
+        None => FirstAdministrator::Invited,
+    };
+    let db = Db::new(&command.database, Clock::default()).map_err(readable)?;
+    let made = organizations::bootstrap(&db, &Hasher::default(), &new, first).await.map_err(readable)?;
+    match made {
+        true => println!("Made the organization {}.", command.slug),
+        false => println!("The organization {} exists; nothing was changed.", command.slug),
+    }
+    Ok(())
+}

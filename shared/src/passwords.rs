@@ -241,9 +241,10 @@ pub async fn preview_reset(db: &Db, links: &Links, token: &str) -> Result<String
 
 /// Sets the password of whoever was mailed the link: verifies his address, and ends all his sessions.
 pub async fn confirm_reset(
-    db: &Db, links: &Links, hasher: &Hasher, token: &str, password: &SecretString, origin: Origin,
+    db: &Db, links: &Links, hasher: &Hasher, tenant: Option<&Tenant>, token: &str, password: &SecretString, origin: Origin,
 ) -> Result<()> {
-    let link = links.read(LinkKind::Password, token).ok_or_else(link_dead)?;
+    // A link of one organization does nothing under another's slug.
+    let link = links.read(LinkKind::Password, token).filter(|link| Some(&link.tenant) == tenant).ok_or_else(link_dead)?;
     let id: PasswordResetId = link.id.into();
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin.clone()).await?;
     let reset = get_good_reset(&mut tx, id).await?;

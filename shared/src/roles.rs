@@ -151,7 +151,7 @@ pub(crate) async fn get_builtin(tx: &mut Tx, role: BuiltinRole) -> Result<RoleId
 }
 
 /// The root of the organization's tree of folders.
-pub(crate) async fn get_root_folder(tx: &mut Tx) -> Result<FolderId> {
+pub async fn get_root_folder(tx: &mut Tx) -> Result<FolderId> {
     let row = sqlx::query!(
         r#"select id as "id: FolderId" from folders where organization_id = $1 and parent_folder_id is null"#,
         tx.organization_id() as OrganizationId

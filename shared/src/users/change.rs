@@ -29,6 +29,8 @@ pub struct UserPatch {
     pub observation: Option<Option<String>>,
     pub expiry_date: Option<Option<NaiveDate>>,
     pub profile: Option<Value>,
+    /// Whether `profile` is merged into the present one (RFC 7396) or replaces it.
+    pub merges_profile: bool,
     pub user_groups: Option<Vec<Uuid>>,
 }
 
@@ -46,7 +48,7 @@ impl UserPatch {
     #[must_use]
     pub fn is_only_names(&self) -> bool {
         let Self { first_name: _, last_name: _, email, username, is_active, is_superuser, keep_local_login, is_third_party,
-            observation, expiry_date, profile, user_groups } = self;
+            observation, expiry_date, profile, merges_profile: _, user_groups } = self;
         email.is_none()
             && username.is_none()
             && is_active.is_none()
@@ -68,9 +70,6 @@ impl UserPatch {
         self.first_name.as_deref().map(|text| check.take(name_part("first_name", text)));
         self.last_name.as_deref().map(|text| check.take(name_part("last_name", text)));
         check_observation(&mut check, self.observation.as_ref().and_then(|o| o.as_deref()));
-        if let Some(profile) = &self.profile {
-            check_profile(&mut check, profile);
-        }
         let groups = self.user_groups.as_ref().map_or(0, Vec::len);
         check.that(groups <= 100, "user_groups", "too_many", "At most 100 groups.");
         check.done()?;
@@ -94,6 +93,9 @@ pub async fn change(tx: &mut Tx, by: &Access<Oneself>, id: UserId, change: &Repl
         return Err(Refusal::stale().into());
     }
     let new = merged(&old, &change.patch, email);
+    let mut check = Check::default();
+    check_profile(&mut check, &new.profile);
+    check.done()?;
     check_rules(tx, by, is_self, id, &old, &new).await?;
     let before: Vec<UserGroupId> = group_ids(&old);
     if let Some(groups) = &change.patch.user_groups {
@@ -109,6 +111,25 @@ pub async fn change(tx: &mut Tx, by: &Access<Oneself>, id: UserId, change: &Repl
     let fields = changed_fields(&old, &new, change.patch.user_groups.is_some());
     tx.audit(Event::new("user.changed", "user", id, &new.email).with(json!({ "fields": fields }))).await?;
     load(tx, id).await
+}
+
+/// RFC 7396: `null` removes a member, an object is merged, anything else replaces.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let Value::Object(members) = target else { return };
+    for (name, value) in patch {
+        if value.is_null() {
+            members.remove(name);
+        } else {
+            merge(members.entry(name).or_insert(Value::Null), value);
+        }
+    }
 }
 
 fn group_ids(user: &User) -> Vec<UserGroupId> {
@@ -150,7 +171,11 @@ fn merged(old: &User, patch: &UserPatch, email: Option<EmailAddress>) -> User {
     new.is_third_party = patch.is_third_party.unwrap_or(old.is_third_party);
     new.observation = patch.observation.clone().unwrap_or_else(|| old.observation.clone());
     new.expiry_date = patch.expiry_date.unwrap_or(old.expiry_date);
-    new.profile = patch.profile.clone().unwrap_or_else(|| old.profile.clone());
+    match &patch.profile {
+        Some(profile) if patch.merges_profile => merge(&mut new.profile, profile),
+        Some(profile) => new.profile = profile.clone(),
+        None => {}
+    }
     new
 }
 

@@ -1,0 +1,47 @@
+//! What handlers share, and the one way into an organization.
+
+use std::sync::Arc;
+
+use tenantry_shared::access::{Access, Permit};
+use tenantry_shared::config::PublicUrl;
+use tenantry_shared::db::{Db, Tx};
+use tenantry_shared::organizations::Operator;
+use tenantry_shared::passwords::Hasher;
+use tenantry_shared::secret::Links;
+
+use crate::auth::SignedIn;
+use crate::problem::{ApiResult, Problem};
+
+/// What handlers share. Clones are cheap.
+#[derive(Clone, Debug)]
+pub(crate) struct App {
+    pub(crate) db: Db,
+    pub(crate) links: Links,
+    pub(crate) hasher: Hasher,
+    pub(crate) public_url: Arc<PublicUrl>,
+    pub(crate) platform_slug: Arc<str>,
+    pub(crate) redis: redis::Client,
+}
+
+impl App {
+    /// Begins a unit of work in the organization of a slug, for a caller who may do there what `P` stands for. Another
+    /// organization's slug and one that does not exist are the same 404.
+    pub(crate) async fn enter<P: Permit>(&self, caller: &SignedIn, slug: &str) -> ApiResult<(Tx, Access<P>)> {
+        if !slug.eq_ignore_ascii_case(&caller.caller.organization_slug) {
+            return Err(Problem::not_found());
+        }
+        self.enter_own(caller).await
+    }
+
+    /// The same in the caller's own organization, where the path names none.
+    pub(crate) async fn enter_own<P: Permit>(&self, caller: &SignedIn) -> ApiResult<(Tx, Access<P>)> {
+        let mut tx = self.db.begin(&caller.caller.tenant, caller.caller.actor(), caller.origin.clone()).await?;
+        let access = caller.caller.may::<P>(&mut tx).await?;
+        Ok((tx, access))
+    }
+
+    /// Whether the caller is an operator.
+    pub(crate) fn operator(&self, caller: &SignedIn) -> Option<Operator> {
+        Operator::find(&caller.caller, &self.platform_slug)
+    }
+}

@@ -1,0 +1,85 @@
+//! The credential of a request.
+
+use poem::http::header;
+use poem::{FromRequest, Request, RequestBody, Result};
+use poem_openapi::registry::{MetaSecurityScheme, Registry};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use tenantry_shared::access::{Caller, Origin};
+use tenantry_shared::sessions;
+
+use crate::app::App;
+use crate::problem::Problem;
+
+/// A caller with a live credential: `Authorization: Bearer <token>`, or `Token <token>` as older clients send it.
+///
+/// As a handler's first argument it is looked at before the body: a stranger gets 401 and no hint about the rest.
+#[derive(Clone, Debug)]
+pub(crate) struct SignedIn {
+    pub(crate) caller: Caller,
+    pub(crate) origin: Origin,
+}
+
+const SCHEME: &str = "token";
+
+impl<'a> ApiExtractor<'a> for SignedIn {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        registry.create_security_scheme(
+            SCHEME,
+            MetaSecurityScheme {
+                ty: "http",
+                description: Some("A session token, as `iam_login` or `accept_invitation` gives it. `Authorization: Token …` is taken too."),
+                name: None,
+                key_in: None,
+                scheme: Some("bearer"),
+                bearer_format: Some("tnt_s_…"),
+                flows: None,
+                openid_connect_url: None,
+            },
+        );
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SCHEME]
+    }
+
+    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
+        let value = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = value
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token"))
+            .map(|(_, token)| token.trim())
+            .ok_or_else(|| Problem::from(sessions::not_signed_in()))?;
+        Self::resolve(request, token).await
+    }
+}
+
+impl SignedIn {
+    /// Who holds this token.
+    pub(crate) async fn resolve(request: &Request, token: &str) -> Result<Self> {
+        let app: &App = request.data().ok_or_else(|| Problem::internal(&"the app is missing"))?;
+        let caller = sessions::authenticate(&app.db, token).await.map_err(Problem::from)?;
+        let span = tracing::Span::current();
+        span.record("organization", &caller.organization_slug);
+        span.record("actor", tracing::field::display(caller.user_id));
+        Ok(Self { caller, origin: origin(request) })
+    }
+}
+
+/// Where a request came from, as the edge found it.
+pub(crate) fn origin(request: &Request) -> Origin {
+    request.extensions().get::<Origin>().cloned().unwrap_or_default()
+}
+
+/// The same, for handlers of requests without a credential.
+#[derive(Clone, Debug)]
+pub(crate) struct From(pub(crate) Origin);
+
+impl<'a> FromRequest<'a> for From {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
+        Ok(Self(origin(request)))
+    }
+}

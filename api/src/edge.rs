@@ -1,0 +1,231 @@
+//! The edge: what holds for every request, whatever handles it. Ids, limits, timeouts, headers, and errors in one shape.
+
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use poem::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use poem::web::RemoteAddr;
+use poem::{Addr, Body, Endpoint, IntoResponse, Middleware, Request, Response};
+use poem_openapi::OperationId;
+use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError};
+use tenantry_shared::access::Origin;
+use tenantry_shared::clock::Clock;
+use tenantry_shared::ids::new_uuid;
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use crate::problem::{FieldProblem, Problem};
+
+const BODY_LIMIT: usize = 1024 * 1024;
+const BATCH_BODY_LIMIT: usize = 5 * 1024 * 1024;
+/// How long a client may take to send its body,
+const BODY_PATIENCE: Duration = Duration::from_secs(15);
+/// and a handler to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub(crate) struct Edge {
+    /// Makes request ids.
+    pub(crate) clock: Clock,
+    /// Whether browsers reach us over TLS.
+    pub(crate) https: bool,
+    /// Whose `X-Forwarded-For` counts.
+    pub(crate) trusted_proxies: Arc<[IpAddr]>,
+}
+
+impl<E: Endpoint> Middleware<E> for Edge {
+    type Output = EdgeEndpoint<E>;
+
+    fn transform(&self, inner: E) -> Self::Output {
+        EdgeEndpoint { edge: self.clone(), inner }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct EdgeEndpoint<E> {
+    edge: Edge,
+    inner: E,
+}
+
+impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let started = Instant::now();
+        let request_id = request_id(&request, &self.edge.clock);
+        let client_address = self.edge.client_address(&request);
+        let text = |name: HeaderName| request.headers().get(name)?.to_str().ok().map(|t| t.chars().take(200).collect());
+        let origin = Origin {
+            request_id: Some(request_id.clone()),
+            client_address: client_address.map(|ip| ip.to_string()),
+            user_agent: text(header::USER_AGENT),
+            client_id: text(HeaderName::from_static("x-client-id")),
+        };
+        request.extensions_mut().insert(origin);
+        let method = request.method().clone();
+        // The path only: a query may hold a link's token.
+        let path = request.uri().path().to_owned();
+        let span = tracing::info_span!(
+            "request", request_id, %method, path, organization = tracing::field::Empty, actor = tracing::field::Empty
+        );
+        let answered = self.handle(request).instrument(span.clone()).await;
+        let _entered = span.entered();
+        let mut response = match answered {
+            Ok(response) => response.into_response(),
+            Err(error) => problem_of(error, &path).respond(&request_id),
+        };
+        self.edge.dress(&mut response, &request_id, &path);
+        observe(&method, &response, started);
+        Ok(response)
+    }
+}
+
+impl<E: Endpoint> EdgeEndpoint<E> {
+    async fn handle(&self, mut request: Request) -> poem::Result<E::Output> {
+        if request.uri().to_string().contains("%00") {
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_address", "The address contains a NUL character.").into());
+        }
+        let is_batch = request.uri().path().ends_with("/batch") || request.uri().path().ends_with("/batch-action");
+        let limit = if is_batch { BATCH_BODY_LIMIT } else { BODY_LIMIT };
+        let body = request.take_body();
+        let bytes = timeout(BODY_PATIENCE, body.into_bytes_limit(limit))
+            .await
+            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "body_too_slow", "The body took too long to arrive."))?
+            .map_err(|error| match error {
+                poem::error::ReadBodyError::PayloadTooLarge => Problem::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "body_too_large",
+                    format!("A body has at most {limit} bytes."),
+                ),
+                _ => Problem::new(StatusCode::BAD_REQUEST, "bad_body", "The body could not be read."),
+            })?;
+        request.set_body(Body::from_bytes(bytes));
+        match timeout(PATIENCE, AssertUnwindSafe(self.inner.call(request)).catch_unwind()).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Problem::internal(&"a handler panicked").into()),
+            Err(_) => Err(Problem::unavailable(&"a handler took too long").into()),
+        }
+    }
+}
+
+impl Edge {
+    /// The peer's address; behind a trusted proxy, the last address in `X-Forwarded-For` that is not such a proxy.
+    fn client_address(&self, request: &Request) -> Option<IpAddr> {
+        let RemoteAddr(Addr::SocketAddr(peer)) = request.remote_addr() else { return None };
+        let mut address = peer.ip();
+        let forwarded = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+        let mut hops: Vec<IpAddr> =
+            forwarded.flat_map(|value| value.split(',')).map_while(|hop| hop.trim().parse().ok()).collect();
+        while self.trusted_proxies.contains(&address) {
+            let Some(hop) = hops.pop() else { break };
+            address = hop;
+        }
+        Some(address)
+    }
+
+    fn dress(&self, response: &mut Response, request_id: &str, path: &str) {
+        let headers = response.headers_mut();
+        if let Ok(value) = HeaderValue::from_str(request_id) {
+            headers.insert(REQUEST_ID, value);
+        }
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        if self.https {
+            headers.insert(
+                header::STRICT_TRANSPORT_SECURITY,
+                HeaderValue::from_static("max-age=63072000; includeSubDomains"),
+            );
+        }
+        headers
+            .entry(header::CONTENT_SECURITY_POLICY)
+            .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+        if !path.starts_with("/assets/") {
+            headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        }
+    }
+}
+
+fn request_id(request: &Request, clock: &Clock) -> String {
+    let sane = |id: &&str| {
+        (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    };
+    let sent = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sane);
+    sent.map_or_else(|| new_uuid(clock.now()).to_string(), str::to_owned)
+}
+
+/// Ours pass; what the framework made becomes one of ours.
+fn problem_of(error: poem::Error, path: &str) -> Problem {
+    if let Some(problem) = error.data::<Problem>() {
+        return problem.clone();
+    }
+    if let Some(error) = error.downcast_ref::<ParseRequestPayloadError>() {
+        return unreadable(&error.reason);
+    }
+    if let Some(ParseParamError { name, .. }) = error.downcast_ref() {
+        return wrong_parameter(name);
+    }
+    if error.is::<ContentTypeError>() {
+        return Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be application/json.");
+    }
+    if error.is::<ParsePathError>() {
+        // An id that is none: nothing is there.
+        return Problem::not_found();
+    }
+    match error.status() {
+        StatusCode::NOT_FOUND if path.starts_with("/v1/") => Problem::not_found(),
+        StatusCode::NOT_FOUND => Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such path."),
+        StatusCode::METHOD_NOT_ALLOWED => {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path does not take this method.")
+        }
+        status if status.is_client_error() => Problem::new(status, "bad_request", "The request could not be read."),
+        _ => Problem::internal(&error),
+    }
+}
+
+fn wrong_parameter(name: &str) -> Problem {
+    let message = format!("The parameter {name} is missing or not of the right form.");
+    Problem {
+        errors: vec![FieldProblem::new(name, "invalid", &message)],
+        ..Problem::new(StatusCode::BAD_REQUEST, "invalid_parameter", message)
+    }
+}
+
+/// The parser names the type it was reading (`failed to parse "…": …`) and, at the end, the field. Callers know fields.
+pub(crate) fn unreadable(reason: &str) -> Problem {
+    let field = reason
+        .rsplit_once("(occurred while parsing \"")
+        .and_then(|(_, rest)| rest.split_once('"'))
+        .map(|(field, _)| field)
+        .or_else(|| reason.rsplit_once("unknown field `").and_then(|(_, rest)| rest.split_once('`')).map(|(field, _)| field));
+    let (code, message): (_, String) = match field {
+        Some(_) if reason.contains("unknown field") => ("unknown_field", "This field is not known here.".into()),
+        Some(_) => {
+            let words = reason.split_once("\": ").map_or(reason, |(_, words)| words);
+            let words = words.split(" (occurred while parsing").next().unwrap_or_default();
+            ("invalid", format!("This field can't be read: {words}."))
+        }
+        None => return Problem::new(StatusCode::BAD_REQUEST, "malformed_body", "The body is not the JSON that is expected here."),
+    };
+    let field = field.unwrap_or_default();
+    Problem {
+        errors: vec![FieldProblem::new(field, code, &message)],
+        ..Problem::new(StatusCode::BAD_REQUEST, "validation_failed", format!("{field}: {message}"))
+    }
+}
+
+fn observe(method: &Method, response: &Response, started: Instant) {
+    let operation = response.data::<OperationId>().map_or("other", |OperationId(id)| id).to_owned();
+    let status = response.status().as_u16();
+    let took = started.elapsed();
+    metrics::histogram!("tenantry_http_request_seconds", "operation" => operation.clone(), "method" => method.to_string(),
+        "status" => status.to_string())
+    .record(took.as_secs_f64());
+    tracing::info!(operation, status, ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX), "answered");
+}

@@ -1,0 +1,55 @@
+//! Health, for whatever watches the process.
+
+use std::time::Duration;
+
+use poem::http::StatusCode;
+use poem::web::{Data, Json};
+use poem::{Endpoint, IntoResponse, Response, get, handler};
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::app::App;
+
+/// `GET /livez`: the process runs. It asks nobody else.
+pub(crate) fn live() -> impl Endpoint {
+    get(alive)
+}
+
+#[handler]
+fn alive() -> Json<serde_json::Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// `GET /readyz`: which dependency is down. Without Postgres nothing works: 503. Without Redis mails wait in Postgres and
+/// all else goes on, so the answer is 200 and says `degraded`: to take a working API out of service would help nobody.
+pub(crate) fn ready() -> impl Endpoint {
+    get(readiness)
+}
+
+#[handler]
+async fn readiness(app: Data<&App>) -> Response {
+    let postgres = match timeout(Duration::from_secs(3), app.db.check()).await {
+        Ok(result) => result,
+        Err(_) => Err("Postgres does not answer in time.".to_owned()),
+    };
+    let redis = ping(&app.redis).await;
+    if let Err(error) = &postgres {
+        tracing::warn!(error, "not ready");
+    }
+    let word = |up: bool| if up { "ok" } else { "down" };
+    let (status, summary) = match (&postgres, redis) {
+        (Err(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "down"),
+        (Ok(()), false) => (StatusCode::OK, "degraded"),
+        (Ok(()), true) => (StatusCode::OK, "ok"),
+    };
+    let body = json!({ "status": summary, "postgres": word(postgres.is_ok()), "redis": word(redis) });
+    Json(body).with_status(status).with_header("Retry-After", "5").into_response()
+}
+
+async fn ping(client: &redis::Client) -> bool {
+    let asked = async {
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        redis::cmd("PING").query_async::<()>(&mut connection).await
+    };
+    matches!(timeout(Duration::from_secs(2), asked).await, Ok(Ok(())))
+}

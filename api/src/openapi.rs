@@ -1,0 +1,141 @@
+//! The OpenAPI document: generated from the handlers, completed with what the generator can't say, served with a reader.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use poem::http::{HeaderValue, header};
+use poem::web::Html;
+use poem::endpoint::make_sync;
+use poem::{Endpoint, IntoResponse, Response, get};
+use poem_openapi::OpenApiService;
+use serde_json::{Value, json};
+use tenantry_shared::secret::sha256;
+
+use crate::paging::PARAMETERS;
+use crate::{audit_events, emails, invitations, jobs, organizations, passwords, sessions, users};
+
+const ABOUT: &str = "\
+Organizations, their people, invitations by mail and sign-in, for a B2B product.
+
+**Organizations.** Everything below `/v1/orgs/{organization_slug}` belongs to one organization. A credential belongs to one \
+organization too: under another's slug, and for another's ids, every answer is 404.
+
+**Errors** are `application/problem+json` (RFC 9457) with a stable `code`; `errors` names wrong fields.
+
+**Lists** answer `{count, next, previous, results}`. Page with `limit` and `offset`, with `page` and `page_size`, or, to walk \
+everything at constant cost, with `cursor`.
+
+**Repeating** a `POST` is safe with an `Idempotency-Key`: the same key and body within 24 hours give the first answer again; \
+another body gives 409 `idempotency_key_reused`.
+
+**Lost updates** are prevented by `ETag` and `If-Match`: a change to an object that is not what you read gets 412.
+
+**Bodies** may carry fields that are read-only; they are ignored. Unknown fields are refused. `PATCH` follows RFC 7396: \
+`null` clears.
+
+Every answer carries `X-Request-Id`: yours, if you sent one.";
+
+/// How operations are grouped.
+#[derive(poem_openapi::Tags)]
+pub(crate) enum Tags {
+    /// The tenants themselves.
+    Organizations,
+    /// The people of an organization.
+    Users,
+    /// Signing in, passwords, who I am.
+    Iam,
+    /// From an administrator's request to a signed-in invitee.
+    Invitations,
+    /// Mails, and how their delivery stands.
+    Emails,
+    /// Who did what.
+    Audit,
+    /// Long-running jobs.
+    Jobs,
+}
+
+type Apis = (
+    organizations::Api,
+    users::Api,
+    sessions::Api,
+    passwords::Api,
+    invitations::Api,
+    emails::Api,
+    audit_events::Api,
+    jobs::Api,
+);
+
+/// The operations, as an endpoint to nest at `/v1`.
+pub(crate) fn service() -> OpenApiService<Apis, ()> {
+    let apis = (
+        organizations::Api,
+        users::Api,
+        sessions::Api,
+        passwords::Api,
+        invitations::Api,
+        emails::Api,
+        audit_events::Api,
+        jobs::Api,
+    );
+    OpenApiService::new(apis, "Tenantry", env!("CARGO_PKG_VERSION")).description(ABOUT).url_prefix("/v1")
+}
+
+/// The document, as it is checked in and served at `/openapi.json`.
+#[must_use]
+pub fn document() -> String {
+    let mut document: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
+    complete(&mut document);
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Adds the parameters that every list has.
+fn complete(document: &mut Value) {
+    let Some(paths) = document["paths"].as_object_mut() else { return };
+    for operation in paths.values_mut().filter_map(|path| path.get_mut("get")) {
+        let schema = &operation["responses"]["200"]["content"]["application/json; charset=utf-8"]["schema"]["$ref"];
+        if !schema.as_str().is_some_and(|name| name.contains("/List_")) {
+            continue;
+        }
+        let refs = PARAMETERS.iter().map(|(name, ..)| json!({ "$ref": format!("#/components/parameters/{name}") }));
+        match operation["parameters"].as_array_mut() {
+            Some(parameters) => parameters.extend(refs),
+            None => operation["parameters"] = refs.collect(),
+        }
+    }
+    for (name, kind, description) in PARAMETERS {
+        document["components"]["parameters"][name] = json!({
+            "name": name, "in": "query", "required": false, "description": description, "schema": { "type": kind }
+        });
+    }
+}
+
+/// `GET /openapi.json`.
+pub(crate) fn serve(document: String) -> impl Endpoint {
+    get(make_sync(move |_| document.clone().with_content_type("application/json").into_response()))
+}
+
+/// `GET /docs`: a reader for people, all of it from this binary.
+pub(crate) fn docs() -> impl Endpoint {
+    let page = service().redoc_html();
+    let policy = docs_policy(&page);
+    get(make_sync(move |_| {
+        let mut response: Response = Html(page.clone()).into_response();
+        if let Ok(policy) = HeaderValue::from_str(&policy) {
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        response
+    }))
+}
+
+/// The reader's scripts are inline: each is allowed by its hash, and nothing else is.
+fn docs_policy(page: &str) -> String {
+    let scripts = page.split("<script").skip(1).filter_map(|rest| rest.split_once('>')?.1.split_once("</script>"));
+    let hashes: Vec<String> =
+        scripts.map(|(script, _)| format!("'sha256-{}'", STANDARD.encode(sha256(script.as_bytes())))).collect();
+    format!(
+        "default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
+         worker-src blob:; frame-ancestors 'none'",
+        hashes.join(" ")
+    )
+}

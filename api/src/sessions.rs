@@ -1,0 +1,213 @@
+//! Signing in and out, and who I am.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use poem::web::Data;
+use poem_openapi::param::Path;
+use poem_openapi::payload::Json;
+use poem_openapi::types::Any;
+use poem_openapi::{Object, OpenApi};
+use serde_json::Value;
+use tenantry_shared::access::{Oneself, Permission, list_grants};
+use tenantry_shared::sessions::{self, NewSession};
+use tenantry_shared::{organizations, roles, users};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::input::{Body, Input};
+use crate::auth::{From, SignedIn};
+use crate::problem::ApiResult;
+use crate::reply::NoContent;
+use crate::users::UserOut;
+
+pub(crate) struct Api;
+
+/// User name and password.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+pub(crate) struct LoginIn {
+    /// User name, or e-mail address.
+    username: String,
+    /// The password.
+    password: String,
+}
+
+impl Input for LoginIn {}
+
+/// A session.
+#[derive(Object)]
+pub(crate) struct SessionOut {
+    /// Send it as `Authorization: Bearer <token>`. It is shown this once.
+    token: String,
+    /// Until when it is good.
+    expiry: DateTime<Utc>,
+}
+
+impl core::convert::From<NewSession> for SessionOut {
+    fn from(session: NewSession) -> Self {
+        Self { token: session.token.expose().to_owned(), expiry: session.expires_at }
+    }
+}
+
+/// How many sessions ended.
+#[derive(Debug, Object)]
+pub(crate) struct RevokedSessions {
+    /// How many.
+    revoked_sessions: u64,
+}
+
+/// An organization, in short.
+#[derive(Debug, Object)]
+pub(crate) struct OrganizationRef {
+    /// Its id.
+    uuid: Uuid,
+    /// Its name.
+    name: String,
+    /// Its slug.
+    slug: String,
+}
+
+/// The caller.
+#[derive(Debug, Object)]
+pub(crate) struct CurrentUser {
+    #[oai(flatten)]
+    user: UserOut,
+    /// Who he is where something points at "someone": his own id.
+    actor_id: Uuid,
+    /// His organization.
+    organization: OrganizationRef,
+    /// Code names of all he may do somewhere.
+    permissions: Vec<String>,
+    /// The same, by the id of the folder where it was granted; it holds from there down.
+    domain_permissions: Any<BTreeMap<String, Vec<String>>>,
+    /// The root of the organization's folders.
+    root_folder_id: Uuid,
+    /// His preferences.
+    preferences: Any<Value>,
+    /// Whether he holds every permission, as superuser or administrator of the whole organization.
+    is_admin: bool,
+}
+
+#[OpenApi(tag = "super::openapi::Tags::Iam")]
+impl Api {
+    /// Sign in
+    ///
+    /// With user name or address and password. Errors: 401 `invalid_credentials`, one answer for all that can be wrong.
+    #[oai(path = "/orgs/:organization_slug/iam/login", method = "post", operation_id = "iam_login")]
+    async fn login(
+        &self,
+        app: Data<&App>,
+        from: From,
+        /// The organization's slug.
+        organization_slug: Path<String>,
+        body: Body<LoginIn>,
+    ) -> ApiResult<Json<SessionOut>> {
+        let LoginIn { username, password } = body.0;
+        let session =
+            sessions::login(&app.db, &app.hasher, &organization_slug, &username, &password.into(), from.0).await?;
+        Ok(Json(session.into()))
+    }
+
+    /// Sign out
+    ///
+    /// Ends this session.
+    #[oai(path = "/orgs/:organization_slug/iam/logout", method = "post", operation_id = "iam_logout")]
+    async fn logout(
+        &self,
+        caller: SignedIn,
+        app: Data<&App>,
+        /// The organization's slug.
+        organization_slug: Path<String>,
+    ) -> ApiResult<NoContent> {
+        let (mut tx, by) = app.enter::<Oneself>(&caller, &organization_slug).await?;
+        sessions::logout(&mut tx, &by).await?;
+        tx.commit().await?;
+        Ok(NoContent::Done)
+    }
+
+    /// Sign out everywhere
+    ///
+    /// Ends all of one's own sessions, this one too.
+    #[oai(path = "/orgs/:organization_slug/iam/logoutall", method = "post", operation_id = "iam_logoutall")]
+    async fn logout_all(
+        &self,
+        caller: SignedIn,
+        app: Data<&App>,
+        /// The organization's slug.
+        organization_slug: Path<String>,
+    ) -> ApiResult<NoContent> {
+        let (mut tx, by) = app.enter::<Oneself>(&caller, &organization_slug).await?;
+        sessions::logout_all(&mut tx, &by).await?;
+        tx.commit().await?;
+        Ok(NoContent::Done)
+    }
+
+    /// Sign out everywhere else
+    ///
+    /// Ends all of one's own sessions but this one.
+    #[oai(path = "/orgs/:organization_slug/iam/revoke-sessions", method = "post", operation_id = "iam_revoke_sessions")]
+    async fn revoke_sessions(
+        &self,
+        caller: SignedIn,
+        app: Data<&App>,
+        /// The organization's slug.
+        organization_slug: Path<String>,
+    ) -> ApiResult<Json<RevokedSessions>> {
+        let (mut tx, by) = app.enter::<Oneself>(&caller, &organization_slug).await?;
+        let revoked_sessions = sessions::revoke_others(&mut tx, &by).await?;
+        tx.commit().await?;
+        Ok(Json(RevokedSessions { revoked_sessions }))
+    }
+
+    /// Who am I?
+    ///
+    /// The caller, his organization, and what he may do there, as of now.
+    #[oai(path = "/orgs/:organization_slug/iam/current-user", method = "get", operation_id = "iam_current_user")]
+    async fn current_user(
+        &self,
+        caller: SignedIn,
+        app: Data<&App>,
+        /// The organization's slug.
+        organization_slug: Path<String>,
+    ) -> ApiResult<Json<CurrentUser>> {
+        let (mut tx, by) = app.enter::<Oneself>(&caller, &organization_slug).await?;
+        let user = users::current(&mut tx, &by).await?;
+        let organization = organizations::get(&mut tx, None, &caller.caller.organization_slug).await?;
+        let root = roles::get_root_folder(&mut tx).await?;
+        let grants = list_grants(&mut tx, by.caller().user_id).await?;
+        tx.commit().await?;
+
+        let all = || Permission::ALL.iter().map(|p| p.codename().to_owned());
+        let mut by_folder: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        if user.is_superuser {
+            by_folder.insert(root.to_string(), all().collect());
+        } else {
+            for grant in grants {
+                by_folder.entry(grant.folder_id.to_string()).or_default().push(grant.permission);
+            }
+        }
+        let mut permissions: Vec<String> = by_folder.values_mut().flat_map(|held| {
+            held.sort_unstable();
+            held.dedup();
+            held.iter().cloned()
+        }).collect();
+        permissions.sort_unstable();
+        permissions.dedup();
+        let is_admin = by_folder.get(&root.to_string()).is_some_and(|held| held.len() == Permission::ALL.len());
+        Ok(Json(CurrentUser {
+            actor_id: user.id,
+            organization: OrganizationRef {
+                uuid: organization.organization_id,
+                name: organization.name,
+                slug: organization.slug,
+            },
+            permissions,
+            domain_permissions: Any(by_folder),
+            root_folder_id: root.into(),
+            preferences: Any(user.preferences.clone()),
+            is_admin,
+            user: app.user_out(user, &caller.caller.organization_slug),
+        }))
+    }
+}
