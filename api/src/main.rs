@@ -11,7 +11,6 @@ use tenantry_shared::db::{self, Db};
 use tenantry_shared::organizations::{self, FirstAdministrator, NewOrganization};
 use tenantry_shared::passwords::Hasher;
 use tenantry_shared::telemetry;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// The accounts service that a B2B product runs beside itself.
 #[derive(Debug, Parser)]
@@ -55,22 +54,7 @@ struct CreateOrganization {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error.to_string()),
-    };
-    let done = runtime.block_on(run(cli.command));
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error.0),
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "an operator reads it")]
-fn fail(error: &str) -> ExitCode {
-    eprintln!("tenantry-api: {error}");
-    ExitCode::from(2)
+    telemetry::run("tenantry-api", run(Cli::parse().command))
 }
 
 #[expect(clippy::print_stdout, reason = "an operator reads it")]
@@ -95,17 +79,7 @@ async fn serve(config: &ServeConfig) -> Result<(), ConfigError> {
     telemetry::serve_metrics(config.metrics_addr)?;
     let running = tenantry_api::start(config, Clock::default()).await?;
     tracing::info!(address = %running.address, metrics = %config.metrics_addr, "listening");
-    running.until(told_to_stop()).await.map_err(|e| ConfigError(format!("The server ended: {e}")))
-}
-
-async fn told_to_stop() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
+    running.until(telemetry::told_to_stop()).await.map_err(|e| ConfigError(format!("The server ended: {e}")))
 }
 
 #[expect(clippy::print_stdout, reason = "an operator reads it")]

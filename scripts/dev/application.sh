@@ -25,7 +25,8 @@ build() {
 
 # The configuration of every Tenantry process; secrets travel in the environment, never on a command line.
 application_environment() {
-  export DATABASE_APP_URL REDIS_URL SECRET_KEY PUBLIC_URL=$API_URL PLATFORM_SLUG LOG_FORMAT=human
+  export DATABASE_APP_URL REDIS_URL SECRET_KEY PUBLIC_URL=$API_URL PLATFORM_SLUG
+  export LOG_FORMAT=human NO_COLOR=1 # into a log file
   SECRET_KEY=${SECRET_KEY:-$(secret SECRET_KEY)}
   # Each of these would contradict the variable above.
   unset DATABASE_URL DATABASE_URL_FILE DATABASE_APP_URL_FILE REDIS_URL_FILE SECRET_KEY_FILE SMTP_URL_FILE

@@ -54,17 +54,9 @@ need_cargo() { # COMMAND…
 
 # Compiles the queries against a database fresh from the migrations; what it learns goes to the folder QUERIES.
 describe_queries() {
-  local file seen=$STATE/seen
+  local seen=$STATE/seen
   start_postgres
-  for file in migrations/*.sql; do
-    [ -e "$file" ] || continue
-    # As sqlx does it: each file in a transaction, unless its first line says otherwise.
-    if head -n 1 "$file" | grep -q '^-- no-transaction'; then
-      run_logged "Migration $file" check sql -f "$file"
-    else
-      run_logged "Migration $file" check sql -1 -f "$file"
-    fi
-  done
+  run_logged "Migrations" migrations apply_migrations
   QUERIES=$STATE/queries
   mkdir "$QUERIES"
   # All queries are in the shared crate. It has to be compiled anew, but its file's time is put back, or the next build
@@ -74,6 +66,17 @@ describe_queries() {
   run_logged "Queries" queries env SQLX_OFFLINE_DIR="$QUERIES" SQLX_OFFLINE=false DATABASE_URL="$DATABASE_URL" \
     cargo check --workspace --all-targets --locked
   touch -r "$seen" shared/src/lib.rs
+}
+
+# With psql, for the program that usually does it can't be built while .sqlx is stale.
+apply_migrations() {
+  local file one
+  for file in migrations/*.sql; do
+    # As sqlx does it: each file in a transaction, unless its first line says otherwise.
+    one=-1
+    if head -n 1 "$file" | grep -q '^-- no-transaction'; then one=; fi
+    sql ${one:+"$one"} -f "$file" || return
+  done
 }
 
 check_queries() {

@@ -180,6 +180,7 @@ impl CommonConfig {
 #[derive(Clone, Debug)]
 pub struct PublicUrl {
     origin: String,
+    host: String,
     https: bool,
 }
 
@@ -200,13 +201,20 @@ impl PublicUrl {
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
             return Err(ConfigError(format!("PUBLIC_URL={url} must be scheme and host only, with no path.")));
         }
-        Ok(Self { origin: url.origin().ascii_serialization(), https })
+        let host = url.host_str().unwrap_or("localhost").trim_matches(['[', ']']).to_owned();
+        Ok(Self { origin: url.origin().ascii_serialization(), host, https })
     }
 
     /// `path` (with its leading slash) as an absolute address.
     #[must_use]
     pub fn join(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
+    }
+
+    /// The host alone, for what must be unique to this deployment.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// Scheme, host and port, as a browser sends it in `Origin`.

@@ -19,7 +19,7 @@ use crate::tenant::Tenant;
 /// How long a claim holds unless it is renewed. A crash delays a job by this much at most.
 pub const LEASE: TimeDelta = TimeDelta::seconds(15);
 /// How often a worker renews a claim while it works.
-pub const RENEW_EVERY: TimeDelta = TimeDelta::seconds(5);
+pub const RENEW_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 /// After how many takes that ended without a word (a crash each) a job is parked.
 const TAKES_BEFORE_PARKING: i32 = 5;
 
@@ -73,13 +73,19 @@ impl Lane {
         if number == 0 { Self::Interactive } else { Self::Bulk }
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Bulk => "bulk",
+        }
+    }
+
     /// Its list in Redis.
     #[must_use]
     pub fn redis_key(self, namespace: &str) -> String {
-        match self {
-            Self::Interactive => format!("{namespace}:jobs:interactive"),
-            Self::Bulk => format!("{namespace}:jobs:bulk"),
-        }
+        format!("{namespace}:jobs:{}", self.name())
     }
 }
 

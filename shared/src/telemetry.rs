@@ -1,8 +1,10 @@
-//! Logs and metrics, alike in both processes.
+//! What a process is to its operator, alike in both: logs, metrics, signals, exit codes.
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::ConfigError;
@@ -34,4 +36,29 @@ pub fn serve_metrics(address: SocketAddr) -> Result<(), ConfigError> {
         .with_http_listener(address)
         .install()
         .map_err(|e| ConfigError(format!("METRICS_ADDR={address} can't be used: {e}.")))
+}
+
+/// Runs a process' work; an error is one line for an operator, and exit code 2.
+#[expect(clippy::print_stderr, reason = "an operator reads it")]
+pub fn run(name: &str, work: impl Future<Output = Result<(), ConfigError>>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = runtime.map_err(|e| ConfigError(e.to_string())).and_then(|runtime| runtime.block_on(work));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Returns at SIGTERM or SIGINT.
+pub async fn told_to_stop() {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
 }

@@ -1,1 +1,156 @@
-//! x
+//! The worker of Tenantry: takes jobs from Redis and does them. Today that is sending mail.
+//!
+//! A job arrives as a reference ([`queue`]), is taken in Postgres (a claim with a lease), done in a file of its own below
+//! `jobs`, and its outcome is recorded in the transaction that ends it.
+
+mod config;
+mod jobs;
+pub mod mail;
+pub mod queue;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lettre::message::Mailbox;
+use secrecy::ExposeSecret;
+use tenantry_shared::clock::Clock;
+use tenantry_shared::config::{ConfigError, PublicUrl};
+use tenantry_shared::db::Db;
+use tenantry_shared::outbox::{self, Claim, Job, JobRef, Lane, RENEW_EVERY, Taken};
+use tenantry_shared::secret::Links;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use config::WorkerConfig;
+use mail::SmtpTransport;
+
+/// What jobs share. Clones are cheap.
+#[derive(Clone)]
+pub(crate) struct Worker {
+    pub(crate) db: Db,
+    pub(crate) links: Links,
+    pub(crate) public_url: Arc<PublicUrl>,
+    pub(crate) from: Arc<Mailbox>,
+    pub(crate) smtp: SmtpTransport,
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub struct Running {
+    stop: CancellationToken,
+    queue: JoinHandle<Result<(), queue::QueueError>>,
+}
+
+impl Running {
+    /// Takes no more jobs, finishes those that run, and returns when that is done.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.queue.await;
+    }
+
+    /// Runs until `signal` comes; then as [`Running::stop`]. Ends with an error if the queue ends by itself.
+    pub async fn until(mut self, signal: impl Future<Output = ()>) -> Result<(), ConfigError> {
+        let ended = |result: Result<Result<(), queue::QueueError>, tokio::task::JoinError>| match result {
+            Ok(result) => result.map_err(|e| ConfigError(e.to_string())),
+            Err(e) => Err(ConfigError(format!("the queue ended: {e}"))),
+        };
+        tokio::select! {
+            result = &mut self.queue => return ended(result),
+            () = signal => {}
+        }
+        tracing::info!("stopping: jobs that run may finish");
+        self.stop.cancel();
+        ended(self.queue.await)
+    }
+}
+
+/// Starts the worker. Postgres, Redis and the mail server may come later.
+pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, ConfigError> {
+    let trouble = |e: tenantry_shared::Error| ConfigError(e.to_string());
+    let db = Db::new(&config.database, clock).map_err(trouble)?;
+    let smtp_url = config.smtp_url()?;
+    let worker = Worker {
+        links: Links::new(&config.common.secret_key()?).map_err(trouble)?,
+        public_url: Arc::new(config.common.public_url()?),
+        from: Arc::new(mail::sender(&config.mail_from).map_err(|e| ConfigError(format!("MAIL_FROM {e}.")))?),
+        smtp: SmtpTransport::new(smtp_url.expose_secret(), config.smtp_connections)
+            .map_err(|e| ConfigError(format!("SMTP_URL: {e}")))?,
+        db: db.clone(),
+    };
+    let stop = CancellationToken::new();
+    let redis_url = config.redis.url()?;
+    config.redis.client()?;
+    let (namespace, concurrency) = (config.redis.redis_namespace.clone(), config.worker_concurrency);
+    let stopping = stop.clone();
+    let queue = tokio::spawn(async move {
+        let watch = tokio::spawn(watch_depth(db.clone()));
+        let ended = queue::run(redis_url.expose_secret(), &namespace, concurrency, stopping, move |job| {
+            let worker = worker.clone();
+            async move { worker.handle(job).await }
+        })
+        .await;
+        watch.abort();
+        db.close().await;
+        ended
+    });
+    Ok(Running { stop, queue })
+}
+
+impl Worker {
+    async fn handle(&self, job: JobRef) {
+        match outbox::take(&self.db, job).await {
+            Ok(Taken::Claimed(claim)) => {
+                if let Err(error) = self.hold(&claim, self.run(&claim)).await {
+                    // The lease runs out, and the job comes again.
+                    tracing::warn!(job = ?claim.job, %error, "a job could not be done");
+                }
+            }
+            Ok(Taken::Parked(job)) => tracing::error!(?job, "a job crashed too often and was put aside"),
+            Ok(Taken::Nothing) => {}
+            Err(error) => tracing::warn!(%error, "a job could not be taken; it comes again"),
+        }
+    }
+
+    async fn run(&self, claim: &Claim) -> tenantry_shared::Result<()> {
+        match claim.job {
+            Job::SendEmail(id) => jobs::send_email::run(self, claim, id).await,
+            Job::ResendInvitations(id) => jobs::resend_invitations::run(self, claim, id).await,
+        }
+    }
+
+    /// Keeps the claim's lease alive while the work goes on.
+    async fn hold<T>(&self, claim: &Claim, work: impl Future<Output = T>) -> T {
+        let renew = async {
+            loop {
+                tokio::time::sleep(RENEW_EVERY).await;
+                match claim.renew(&self.db).await {
+                    Ok(true) => {}
+                    Ok(false) => tracing::debug!("the claim on a job is gone: it is done, or someone else has it"),
+                    Err(error) => tracing::debug!(%error, "a lease could not be renewed"),
+                }
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            () = renew => unreachable!("renewing never ends"),
+        }
+    }
+}
+
+/// Tells metrics how much waits.
+async fn watch_depth(db: Db) {
+    loop {
+        if let Ok(depths) = outbox::depth(&db).await {
+            for lane in Lane::ALL {
+                let depth = depths.iter().find(|depth| depth.lane == lane);
+                let gauge = |name, value| metrics::gauge!(name, "lane" => lane.name()).set(value);
+                #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+                let count = |number: Option<i64>| number.unwrap_or(0) as f64;
+                gauge("tenantry_jobs_waiting", count(depth.map(|d| d.waiting)));
+                gauge("tenantry_jobs_parked", count(depth.map(|d| d.parked)));
+                gauge("tenantry_jobs_oldest_due_seconds", depth.map_or(0.0, |d| d.oldest_seconds));
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+}

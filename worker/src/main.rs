@@ -1,1 +1,36 @@
-fn main() {}
+//! `tenantry-worker`: does the jobs that the API asks for.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tenantry_shared::clock::Clock;
+use tenantry_shared::config::ConfigError;
+use tenantry_shared::telemetry;
+use tenantry_worker::WorkerConfig;
+
+/// The worker of Tenantry: sends mail.
+#[derive(Debug, Parser)]
+#[command(name = "tenantry-worker", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take jobs from Redis and do them, until told to stop.
+    Run(Box<WorkerConfig>),
+}
+
+fn main() -> ExitCode {
+    let Command::Run(config) = Cli::parse().command;
+    telemetry::run("tenantry-worker", run(&config))
+}
+
+async fn run(config: &WorkerConfig) -> Result<(), ConfigError> {
+    telemetry::log_to_stderr(config.common.log_format, &config.common.log)?;
+    telemetry::serve_metrics(config.metrics_addr)?;
+    let running = tenantry_worker::start(config, Clock::default()).await?;
+    tracing::info!(metrics = %config.metrics_addr, "taking jobs");
+    running.until(telemetry::told_to_stop()).await
+}

@@ -174,7 +174,7 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
 }
 
 /// Records what came of an attempt, and ends or postpones its job in the same transaction.
-pub async fn record(tx: &mut Tx, claim: &Claim, id: EmailId, verdict: Verdict) -> Result<()> {
+pub async fn record(tx: &mut Tx, claim: &Claim, id: EmailId, verdict: &Verdict) -> Result<()> {
     let row = sqlx::query!(
         "select attempts, give_up_at from email_messages where organization_id = $1 and id = $2 for update",
         tx.organization_id() as OrganizationId,

@@ -1,0 +1,44 @@
+//! The worker's configuration.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use secrecy::SecretString;
+use tenantry_shared::config::{CommonConfig, ConfigError, DatabaseConfig, RedisConfig, secret};
+
+/// What `run` needs.
+#[derive(Clone, Debug, Args)]
+#[expect(missing_docs, reason = "the fields say it to clap")]
+pub struct WorkerConfig {
+    #[command(flatten)]
+    pub database: DatabaseConfig,
+    #[command(flatten)]
+    pub redis: RedisConfig,
+    #[command(flatten)]
+    pub common: CommonConfig,
+    /// The mail server: `smtps://user:password@host`, `smtp+starttls://…`, or, in a trusted network, `smtp://host:port`.
+    #[arg(long, env, hide_env_values = true)]
+    pub smtp_url: Option<SecretString>,
+    /// A file that holds SMTP_URL.
+    #[arg(long, env)]
+    pub smtp_url_file: Option<PathBuf>,
+    /// Connections to the mail server at most.
+    #[arg(long, env, default_value_t = 4)]
+    pub smtp_connections: usize,
+    /// Who mails come from: `Accounts <accounts@example.com>`.
+    #[arg(long, env)]
+    pub mail_from: String,
+    /// Jobs at a time.
+    #[arg(long, env, default_value_t = 8)]
+    pub worker_concurrency: usize,
+    /// Where to serve Prometheus metrics, and nothing else.
+    #[arg(long, env, default_value = "127.0.0.1:9091")]
+    pub metrics_addr: SocketAddr,
+}
+
+impl WorkerConfig {
+    pub(crate) fn smtp_url(&self) -> Result<SecretString, ConfigError> {
+        secret("SMTP_URL", self.smtp_url.as_ref(), self.smtp_url_file.as_deref())
+    }
+}

@@ -1,0 +1,4 @@
+//! What the worker does: a file a job. Each is safe to run twice.
+
+pub(crate) mod resend_invitations;
+pub(crate) mod send_email;

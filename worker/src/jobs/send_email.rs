@@ -1,0 +1,142 @@
+//! Sends one mail.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tenantry_shared::Result;
+use tenantry_shared::email_address::masked;
+use tenantry_shared::emails::{self, Content, Loaded, Outgoing, Verdict};
+use tenantry_shared::ids::EmailId;
+use tenantry_shared::outbox::Claim;
+use tenantry_shared::secret::LinkKind;
+use tenantry_shared::tenant::Tenant;
+use uuid::Uuid;
+
+use crate::Worker;
+use crate::mail::{
+    self, Branding, Context, InvitationAcceptedMail, InvitationDeclinedMail, InvitationMail, Mail, PasswordChangedMail,
+    PasswordResetMail, SendError, WelcomeMail,
+};
+
+/// Loads the mail as things stand now, mints its links, sends it, records what came of it.
+pub(crate) async fn run(worker: &Worker, claim: &Claim, id: EmailId) -> Result<()> {
+    let mut tx = claim.begin(&worker.db).await?;
+    let outgoing = match emails::load(&mut tx, id).await? {
+        Loaded::Send(outgoing) => outgoing,
+        Loaded::Nothing => {
+            claim.finish(&mut tx).await?;
+            return tx.commit().await;
+        }
+    };
+    tx.commit().await?;
+    let verdict = send(worker, claim.tenant(), &outgoing).await;
+    report(&outgoing, &verdict);
+    // The server may have it: our record must follow, however long Postgres is away, or it would be sent twice.
+    while let Err(error) = record(worker, claim, id, &verdict).await {
+        tracing::warn!(email = %id, %error, "the outcome of a mail could not be recorded yet");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
+async fn record(worker: &Worker, claim: &Claim, id: EmailId, verdict: &Verdict) -> Result<()> {
+    let mut tx = claim.begin(&worker.db).await?;
+    emails::record(&mut tx, claim, id, verdict).await?;
+    tx.commit().await
+}
+
+async fn send(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Verdict {
+    let message = match compose(worker, tenant, outgoing) {
+        Ok(message) => message,
+        Err(error) => return Verdict::Never(error),
+    };
+    match worker.smtp.send(&message).await {
+        Ok(_) => Verdict::Sent,
+        Err(SendError::Permanent(words)) => Verdict::Never(words),
+        Err(SendError::Transient(words)) => Verdict::NotNow(words),
+    }
+}
+
+fn compose(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Result<mail::Message, String> {
+    let branding = |name: &str| outgoing.branding.get(name).and_then(Value::as_str).map(str::to_owned);
+    let context = Context {
+        locale: outgoing.locale.clone(),
+        branding: Branding {
+            name: branding("name").unwrap_or_else(|| outgoing.organization_name.clone()),
+            color: branding("color"),
+            logo_url: branding("logo"),
+            reply_to: branding("reply_to"),
+        },
+        public_url: worker.public_url.join(""),
+    };
+    let rendered = mail::render(&letter(worker, tenant, outgoing), &context).map_err(|e| e.to_string())?;
+    // The same whenever this mail is sent, so that a mail sent twice is seen to be one.
+    let message_id = format!("<{}@{}>", outgoing.id, worker.public_url.host());
+    let reply_to = context.branding.reply_to.as_deref();
+    let now = worker.db.clock().now();
+    mail::message(rendered, &worker.from, &outgoing.to_address, reply_to, &message_id, now).map_err(|e| e.to_string())
+}
+
+fn letter(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Mail {
+    let link = |path: &str, kind: LinkKind, id: Uuid, generation: i32| {
+        let token = worker.links.mint(kind, tenant, id, generation);
+        worker.public_url.join(&format!("{path}?token={token}"))
+    };
+    let of_organization = |path: &str| worker.public_url.join(&format!("{path}?organization={}", outgoing.organization_slug));
+    let organization = outgoing.organization_name.clone();
+    match &outgoing.content {
+        Content::Invitation { id, generation, inviter, role, message, valid_until } => Mail::Invitation(InvitationMail {
+            organization,
+            inviter: inviter.clone(),
+            role: role.clone(),
+            message: message.clone(),
+            accept_link: link("/invitations/accept", LinkKind::Invitation, (*id).into(), *generation),
+            decline_link: link("/invitations/decline", LinkKind::Invitation, (*id).into(), *generation),
+            valid_until: *valid_until,
+        }),
+        Content::Welcome { id, first_name, valid_until } => Mail::Welcome(WelcomeMail {
+            organization,
+            first_name: first_name.clone(),
+            set_password_link: link("/password-reset/confirm", LinkKind::Password, (*id).into(), 1),
+            valid_until: *valid_until,
+        }),
+        Content::PasswordReset { id, first_name, valid_until } => Mail::PasswordReset(PasswordResetMail {
+            organization,
+            first_name: first_name.clone(),
+            reset_link: link("/password-reset/confirm", LinkKind::Password, (*id).into(), 1),
+            valid_until: *valid_until,
+        }),
+        Content::PasswordChanged { first_name, changed_at } => Mail::PasswordChanged(PasswordChangedMail {
+            organization,
+            first_name: first_name.clone(),
+            changed_at: *changed_at,
+            sign_in_link: of_organization("/sign-in"),
+            forgot_link: of_organization("/password-reset"),
+        }),
+        Content::InvitationAccepted { inviter_first_name, invitee, invitee_name } => {
+            Mail::InvitationAccepted(InvitationAcceptedMail {
+                organization,
+                inviter_first_name: inviter_first_name.clone(),
+                invitee: invitee.clone(),
+                invitee_name: invitee_name.clone(),
+            })
+        }
+        Content::InvitationDeclined { inviter_first_name, invitee } => Mail::InvitationDeclined(InvitationDeclinedMail {
+            organization,
+            inviter_first_name: inviter_first_name.clone(),
+            invitee: invitee.clone(),
+        }),
+    }
+}
+
+fn report(outgoing: &Outgoing, verdict: &Verdict) {
+    let (outcome, words) = match verdict {
+        Verdict::Sent => ("sent", ""),
+        Verdict::NotNow(words) => ("deferred", words.as_str()),
+        Verdict::Never(words) => ("failed", words.as_str()),
+    };
+    metrics::counter!("tenantry_emails_total", "outcome" => outcome).increment(1);
+    // A server's words may quote the address.
+    let words = words.replace(&outgoing.to_address, "<the address>");
+    tracing::info!(email = %outgoing.id, to = masked(&outgoing.to_address), outcome, words, "mail");
+}

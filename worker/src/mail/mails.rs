@@ -1,0 +1,181 @@
+//! The mails there are, each with all that its templates say.
+//!
+//! Text of other people's (names, the inviter's message) is put here as it is: rendering makes it safe.
+
+use chrono::{DateTime, Utc};
+use minijinja::{Value, context};
+
+use super::{
+    catalogue::{Catalogue, MissingString},
+    text::lines,
+};
+
+/// Longest message of an inviter, in characters.
+const LONGEST_MESSAGE: usize = 2_000;
+
+/// To an invitee: follow the link, and you are in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvitationMail {
+    /// The organization's name.
+    pub organization: String,
+    /// Who invites, if that is still known.
+    pub inviter: Option<String>,
+    /// Code name of a built-in role, or the name of another one.
+    pub role: Option<String>,
+    /// What the inviter wants to say; may have several lines.
+    pub message: Option<String>,
+    /// Where to accept.
+    pub accept_link: String,
+    /// Where to decline.
+    pub decline_link: String,
+    /// When both links end.
+    pub valid_until: DateTime<Utc>,
+}
+
+/// To someone an administrator has made an account for: choose a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WelcomeMail {
+    /// The organization's name.
+    pub organization: String,
+    /// The recipient's; may be empty.
+    pub first_name: String,
+    /// Where to choose the password.
+    pub set_password_link: String,
+    /// When the link ends.
+    pub valid_until: DateTime<Utc>,
+}
+
+/// To someone who asked for a new password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasswordResetMail {
+    /// The organization's name.
+    pub organization: String,
+    /// The recipient's; may be empty.
+    pub first_name: String,
+    /// Where to choose the password.
+    pub reset_link: String,
+    /// When the link ends.
+    pub valid_until: DateTime<Utc>,
+}
+
+/// To someone whose password was changed, for the case that it was not him.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasswordChangedMail {
+    /// The organization's name.
+    pub organization: String,
+    /// The recipient's; may be empty.
+    pub first_name: String,
+    /// When it was changed.
+    pub changed_at: DateTime<Utc>,
+    /// The sign-in page.
+    pub sign_in_link: String,
+    /// The page where one asks for a new password.
+    pub forgot_link: String,
+}
+
+/// To an inviter: the invitation was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvitationAcceptedMail {
+    /// The organization's name.
+    pub organization: String,
+    /// The recipient's; may be empty.
+    pub inviter_first_name: String,
+    /// The invited address.
+    pub invitee: String,
+    /// The name he gave; may be empty.
+    pub invitee_name: String,
+}
+
+/// To an inviter: the invitation was declined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvitationDeclinedMail {
+    /// The organization's name.
+    pub organization: String,
+    /// The recipient's; may be empty.
+    pub inviter_first_name: String,
+    /// The invited address.
+    pub invitee: String,
+}
+
+/// Any mail. A new one is a struct and a variant here, and a folder of templates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the structs say it")]
+pub enum Mail {
+    Invitation(InvitationMail),
+    Welcome(WelcomeMail),
+    PasswordReset(PasswordResetMail),
+    PasswordChanged(PasswordChangedMail),
+    InvitationAccepted(InvitationAcceptedMail),
+    InvitationDeclined(InvitationDeclinedMail),
+}
+
+impl Mail {
+    /// One of each, made of sample data, for tests and previews.
+    pub fn samples() -> Vec<Self> {
+        vec![
+            InvitationMail::sample().into(),
+            WelcomeMail::sample().into(),
+            PasswordResetMail::sample().into(),
+            PasswordChangedMail::sample().into(),
+            InvitationAcceptedMail::sample().into(),
+            InvitationDeclinedMail::sample().into(),
+        ]
+    }
+
+    /// The folder of its templates, and its section in the catalogues.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Invitation(_) => "invitation",
+            Self::Welcome(_) => "welcome",
+            Self::PasswordReset(_) => "password_reset",
+            Self::PasswordChanged(_) => "password_changed",
+            Self::InvitationAccepted(_) => "invitation_accepted",
+            Self::InvitationDeclined(_) => "invitation_declined",
+        }
+    }
+
+    /// What its templates know.
+    pub(super) fn values(&self, catalogue: &Catalogue) -> Result<Value, MissingString> {
+        Ok(match self {
+            Self::Invitation(mail) => context! {
+                organization => &mail.organization,
+                inviter => mail.inviter.as_deref(),
+                role => mail.role.as_deref().map(|role| catalogue.role(role)),
+                message => mail.message.as_deref().map(|text| lines(text, LONGEST_MESSAGE)).unwrap_or_default(),
+                accept_link => &mail.accept_link,
+                decline_link => &mail.decline_link,
+                valid_until => catalogue.date_time(mail.valid_until)?,
+            },
+            Self::Welcome(mail) => context! {
+                organization => &mail.organization,
+                first_name => &mail.first_name,
+                set_password_link => &mail.set_password_link,
+                valid_until => catalogue.date_time(mail.valid_until)?,
+            },
+            Self::PasswordReset(mail) => context! {
+                organization => &mail.organization,
+                first_name => &mail.first_name,
+                reset_link => &mail.reset_link,
+                valid_until => catalogue.date_time(mail.valid_until)?,
+            },
+            Self::PasswordChanged(mail) => context! {
+                organization => &mail.organization,
+                first_name => &mail.first_name,
+                changed_at => catalogue.date_time(mail.changed_at)?,
+                sign_in_link => &mail.sign_in_link,
+                forgot_link => &mail.forgot_link,
+            },
+            Self::InvitationAccepted(mail) => context! {
+                organization => &mail.organization,
+                first_name => &mail.inviter_first_name,
+                invitee => &mail.invitee,
+                invitee_name => &mail.invitee_name,
+            },
+            Self::InvitationDeclined(mail) => context! {
+                organization => &mail.organization,
+                first_name => &mail.inviter_first_name,
+                invitee => &mail.invitee,
+            },
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! Handing mails to the SMTP server, over a few connections that are kept open.
+//!
+//! The pool is ours because lettre's own stalls for 43 ms in every mail (two writes without `TCP_NODELAY`), and
+//! because what an answer means depends on where in the conversation it came: see [`SendError`].
+
+mod conversation;
+mod outcome;
+mod server;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::{Duration, Instant},
+};
+
+use lettre::{Message, transport::smtp::client::AsyncSmtpConnection};
+use tokio::{sync::Semaphore, time::timeout};
+
+use self::{
+    conversation::{Failure, deliver},
+    server::Server,
+};
+pub use self::{
+    outcome::{Accepted, SendError},
+    server::SmtpUrlError,
+};
+
+/// What the SMTP server gets to answer a command in, and to take a connection, greetings and TLS included.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Well below what servers grant an idle client (RFC 5321 asks for 5 minutes).
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const REAP_INTERVAL: Duration = Duration::from_secs(5);
+/// For the courtesy of a QUIT.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A pool of connections to one SMTP server. Clones share it.
+#[derive(Clone)]
+pub struct SmtpTransport(Arc<Pool>);
+
+impl fmt::Debug for SmtpTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SmtpTransport").field("server", &self.0.server).finish_non_exhaustive()
+    }
+}
+
+struct Pool {
+    server: Server,
+    slots: Semaphore,
+    idle: Mutex<Idle>,
+}
+
+/// Latest used last, which is also taken first: what is not needed gets old and is closed.
+#[derive(Default)]
+struct Idle {
+    connections: Vec<(Instant, AsyncSmtpConnection)>,
+    is_reaped: bool,
+}
+
+impl SmtpTransport {
+    /// A transport for `smtp://[user:password@]host[:port]` (plain text), `smtps://…` (TLS from the first byte) or
+    /// `smtp+starttls://…` (STARTTLS, insisted upon), with at most `connections` at a time. Does not connect yet.
+    ///
+    /// Certificates are checked against those of the system, or of `SSL_CERT_FILE`.
+    ///
+    /// # Errors
+    /// If the URL can't be used; the error does not contain it, for it may hold a password.
+    pub fn new(url: &str, connections: usize) -> Result<Self, SmtpUrlError> {
+        Ok(Self(Arc::new(Pool {
+            server: Server::from_url(url)?,
+            slots: Semaphore::new(connections.max(1)),
+            idle: Mutex::default(),
+        })))
+    }
+
+    /// Sends a mail to its one recipient, and waits for a free connection to do so.
+    ///
+    /// # Errors
+    /// [`SendError`] says whether another try makes sense. None was made here, but for an idle connection that turned
+    /// out to be closed before the server had accepted anything.
+    pub async fn send(&self, message: &Message) -> Result<Accepted, SendError> {
+        let pool = &self.0;
+        let _slot = pool.slots.acquire().await.map_err(|_| SendError::Transient("shutting down".to_owned()))?;
+        let body = message.formatted();
+
+        if let Some(mut connection) = pool.take_idle() {
+            match deliver(&mut connection, message.envelope(), &body, true).await {
+                // Its siblings are as old as it is, and the server has probably been restarted.
+                Err(Failure::Stale) => pool.idle().connections.clear(),
+                outcome => return pool.part(connection, outcome).await,
+            }
+        }
+        let mut connection = pool.server.connect().await.map_err(SendError::Transient)?;
+        let outcome = deliver(&mut connection, message.envelope(), &body, false).await;
+        pool.part(connection, outcome).await
+    }
+}
+
+impl Pool {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_idle(&self) -> Option<AsyncSmtpConnection> {
+        let mut idle = self.idle();
+        let (since, connection) = idle.connections.pop()?;
+        if since.elapsed() >= IDLE_TIMEOUT {
+            // All others are older. Gone at once, so that with the new one there are not too many.
+            idle.connections.clear();
+            return None;
+        }
+        Some(connection)
+    }
+
+    /// Keeps the connection, or not: after a failure in mid-conversation nobody knows what the server thinks.
+    async fn part(
+        self: &Arc<Self>,
+        connection: AsyncSmtpConnection,
+        outcome: Result<Accepted, Failure>,
+    ) -> Result<Accepted, SendError> {
+        match outcome {
+            Ok(accepted) => {
+                self.keep(connection);
+                Ok(accepted)
+            }
+            Err(Failure::Untouched(error)) => {
+                self.keep(connection);
+                Err(error)
+            }
+            Err(Failure::Answered(error)) => {
+                quit(connection).await;
+                Err(error)
+            }
+            Err(Failure::Broken(error)) => Err(error),
+            Err(Failure::Stale) => Err(SendError::Transient("the mail server closed the connection".to_owned())),
+        }
+    }
+
+    fn keep(self: &Arc<Self>, connection: AsyncSmtpConnection) {
+        let mut idle = self.idle();
+        idle.connections.push((Instant::now(), connection));
+        if !std::mem::replace(&mut idle.is_reaped, true) {
+            tokio::spawn(reap(Arc::downgrade(self)));
+        }
+    }
+
+    /// The connections whose time is over; nothing, once there are no others left to look after.
+    fn expired(&self) -> Option<Vec<AsyncSmtpConnection>> {
+        let mut idle = self.idle();
+        idle.is_reaped = !idle.connections.is_empty();
+        if !idle.is_reaped {
+            return None;
+        }
+        let fresh = idle.connections.iter().position(|(since, _)| since.elapsed() < IDLE_TIMEOUT);
+        let expired = fresh.unwrap_or(idle.connections.len());
+        Some(idle.connections.drain(..expired).map(|(_, connection)| connection).collect())
+    }
+}
+
+/// Closes idle connections. Runs as long as there are any.
+async fn reap(pool: Weak<Pool>) {
+    loop {
+        tokio::time::sleep(REAP_INTERVAL).await;
+        let Some(expired) = pool.upgrade().and_then(|pool| pool.expired()) else {
+            return;
+        };
+        for connection in expired {
+            quit(connection).await;
+        }
+    }
+}
+
+async fn quit(mut connection: AsyncSmtpConnection) {
+    // Too late is no harm: the connection is closed either way.
+    let _ = timeout(FAREWELL_TIMEOUT, connection.quit()).await;
+}
