@@ -90,7 +90,12 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
 impl<E: Endpoint> EdgeEndpoint<E> {
     async fn handle(&self, mut request: Request) -> poem::Result<E::Output> {
         if request.uri().to_string().contains("%00") {
-            return Err(Problem::new(StatusCode::BAD_REQUEST, "malformed_address", "The address contains a NUL character.").into());
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "malformed_address",
+                "The address contains a NUL character.",
+            )
+            .into());
         }
         let is_batch = request.uri().path().ends_with("/batch") || request.uri().path().ends_with("/batch-action");
         let limit = if is_batch { BATCH_BODY_LIMIT } else { BODY_LIMIT };
@@ -154,7 +159,8 @@ impl Edge {
 
 fn request_id(request: &Request, clock: &Clock) -> String {
     let sane = |id: &&str| {
-        (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        (1..=128).contains(&id.len())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
     };
     let sent = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sane);
     sent.map_or_else(|| new_uuid(clock.now()).to_string(), str::to_owned)
@@ -172,7 +178,11 @@ fn problem_of(error: poem::Error, path: &str) -> Problem {
         return wrong_parameter(name);
     }
     if error.is::<ContentTypeError>() {
-        return Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be application/json.");
+        return Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "The body must be application/json.",
+        );
     }
     if error.is::<ParsePathError>() {
         // An id that is none: nothing is there.
@@ -203,7 +213,9 @@ pub(crate) fn unreadable(reason: &str) -> Problem {
         .rsplit_once("(occurred while parsing \"")
         .and_then(|(_, rest)| rest.split_once('"'))
         .map(|(field, _)| field)
-        .or_else(|| reason.rsplit_once("unknown field `").and_then(|(_, rest)| rest.split_once('`')).map(|(field, _)| field));
+        .or_else(|| {
+            reason.rsplit_once("unknown field `").and_then(|(_, rest)| rest.split_once('`')).map(|(field, _)| field)
+        });
     let (code, message): (_, String) = match field {
         Some(_) if reason.contains("unknown field") => ("unknown_field", "This field is not known here.".into()),
         Some(_) => {
@@ -211,7 +223,13 @@ pub(crate) fn unreadable(reason: &str) -> Problem {
             let words = words.split(" (occurred while parsing").next().unwrap_or_default();
             ("invalid", format!("This field can't be read: {words}."))
         }
-        None => return Problem::new(StatusCode::BAD_REQUEST, "malformed_body", "The body is not the JSON that is expected here."),
+        None => {
+            return Problem::new(
+                StatusCode::BAD_REQUEST,
+                "malformed_body",
+                "The body is not the JSON that is expected here.",
+            );
+        }
     };
     let field = field.unwrap_or_default();
     Problem {

@@ -63,8 +63,8 @@ impl<'a, T: Input> ApiExtractor<'a> for Body<T> {
             None => return Err(ContentTypeError::ExpectContentType.into()),
         }
         let bytes: Vec<u8> = body.take()?.into_vec().await?;
-        let value = serde_json::from_slice(&bytes).map_err(|error| ParseRequestPayloadError { reason: error.to_string() })?;
+        let value =
+            serde_json::from_slice(&bytes).map_err(|error| ParseRequestPayloadError { reason: error.to_string() })?;
         Ok(Self(T::read(value)?))
     }
 }
-

@@ -7,6 +7,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Any;
 use poem_openapi::{Enum, Object, OpenApi};
 use serde_json::Value;
+use tenantry_shared::Refusal;
 use tenantry_shared::access::{Access, InviteUser, ViewInvitation};
 use tenantry_shared::db::Tx;
 use tenantry_shared::error::Check;
@@ -15,7 +16,6 @@ use tenantry_shared::invitations::{
 };
 use tenantry_shared::outbox::Lane;
 use tenantry_shared::users::PersonName;
-use tenantry_shared::Refusal;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -357,7 +357,9 @@ impl Api {
     ) -> ApiResult<Json<BatchOut>> {
         let (mut tx, by) = app.enter::<InviteUser>(&caller, &organization_slug).await?;
         if body.is_empty() || body.len() > BATCH {
-            return Err(Refusal::invalid_field("body", "out_of_range", format!("A batch has 1 to {BATCH} rows.")).into());
+            return Err(
+                Refusal::invalid_field("body", "out_of_range", format!("A batch has 1 to {BATCH} rows.")).into()
+            );
         }
         let once = match Once::begin(&mut tx, by.caller(), "create_invitations", idempotency_key.0, &body.0).await? {
             Turn::Again(first) => return Ok(Json(first)),
@@ -404,7 +406,12 @@ impl Api {
     ) -> ApiResult<Accepted<JobRef>> {
         let (mut tx, by) = app.enter::<InviteUser>(&caller, &organization_slug).await?;
         let mut check = Check::default();
-        check.that(body.0.status == InvitationStatus::Pending, "status", "not_resendable", "Only pending invitations can be resent.");
+        check.that(
+            body.0.status == InvitationStatus::Pending,
+            "status",
+            "not_resendable",
+            "Only pending invitations can be resent.",
+        );
         let in_range = body.0.older_than.is_none_or(|seconds| (0..=7_776_000).contains(&seconds));
         check.that(in_range, "older_than", "out_of_range", "older_than is 0 to 7776000 seconds.");
         check.done()?;
@@ -444,7 +451,11 @@ impl Api {
     ///
     /// New validity and a new link; the old link is dead. An expired one comes to life again. Needs `invite_user`.
     /// Errors: 409 when it is closed; 429 `resend_too_soon` (once a minute), `resend_limit` (ten times a day).
-    #[oai(path = "/orgs/:organization_slug/invitations/:uuid/resend", method = "post", operation_id = "resend_invitation")]
+    #[oai(
+        path = "/orgs/:organization_slug/invitations/:uuid/resend",
+        method = "post",
+        operation_id = "resend_invitation"
+    )]
     async fn resend(
         &self,
         caller: SignedIn,
@@ -463,7 +474,11 @@ impl Api {
     /// Resend an invitation (as `…/resend`)
     ///
     /// The same as `resend_invitation`, at the invitation's own address. A body is ignored.
-    #[oai(path = "/orgs/:organization_slug/invitations/:uuid", method = "post", operation_id = "resend_invitation_in_place")]
+    #[oai(
+        path = "/orgs/:organization_slug/invitations/:uuid",
+        method = "post",
+        operation_id = "resend_invitation_in_place"
+    )]
     async fn resend_in_place(
         &self,
         caller: SignedIn,
@@ -550,7 +565,11 @@ impl Api {
 }
 
 async fn resend_one(
-    app: &App, caller: &SignedIn, slug: &str, uuid: Uuid, key: Option<String>,
+    app: &App,
+    caller: &SignedIn,
+    slug: &str,
+    uuid: Uuid,
+    key: Option<String>,
 ) -> ApiResult<Json<InvitationOut>> {
     let (mut tx, by) = app.enter::<InviteUser>(caller, slug).await?;
     let once = match Once::begin(&mut tx, by.caller(), "resend_invitation", key, &uuid).await? {
@@ -565,10 +584,7 @@ async fn resend_one(
 }
 
 /// One row of a batch: read here, so that a row that can't be read spoils no other.
-async fn create_row(
-    tx: &mut Tx, by: &Access<InviteUser>, row: Value,
-) -> Result<InvitationOut, Problem> {
+async fn create_row(tx: &mut Tx, by: &Access<InviteUser>, row: Value) -> Result<InvitationOut, Problem> {
     let made = invitations::create(tx, by, &InvitationIn::read(row)?.check()?, Lane::Bulk).await?;
     Ok(InvitationOut::new(made, tx.now()))
 }
-

@@ -87,20 +87,14 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
         db: db.clone(),
         public_url: Arc::new(public_url.clone()),
     };
-    let edge = edge::Edge {
-        clock,
-        https: public_url.is_https(),
-        trusted_proxies: config.trusted_proxies.clone().into(),
-    };
+    let edge =
+        edge::Edge { clock, https: public_url.is_https(), trusted_proxies: config.trusted_proxies.clone().into() };
     let acceptor = TcpListener::bind(config.listen_addr)
         .into_acceptor()
         .await
         .map_err(|e| ConfigError(format!("LISTEN_ADDR={} can't be used: {e}.", config.listen_addr)))?;
-    let address = acceptor
-        .local_addr()
-        .first()
-        .and_then(|local| local.as_socket_addr().copied())
-        .unwrap_or(config.listen_addr);
+    let address =
+        acceptor.local_addr().first().and_then(|local| local.as_socket_addr().copied()).unwrap_or(config.listen_addr);
     let stop = CancellationToken::new();
     let stopping = stop.clone();
     let namespace = config.redis.redis_namespace.clone();

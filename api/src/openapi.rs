@@ -2,9 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use poem::endpoint::make_sync;
 use poem::http::{HeaderValue, header};
 use poem::web::Html;
-use poem::endpoint::make_sync;
 use poem::{Endpoint, IntoResponse, Response, get};
 use poem_openapi::OpenApiService;
 use serde_json::{Value, json};

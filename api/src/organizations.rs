@@ -91,8 +91,7 @@ impl Api {
     ) -> ApiResult<Json<List<OrganizationOut>>> {
         let (mut tx, _by) = app.enter_own::<Oneself>(&caller).await?;
         let ids: Vec<Uuid> = id.0.into_iter().chain(uuid.0).collect();
-        let filter =
-            OrganizationFilter { ids: (!ids.is_empty()).then_some(ids), name: name.0, slug: slug.0 };
+        let filter = OrganizationFilter { ids: (!ids.is_empty()).then_some(ids), name: name.0, slug: slug.0 };
         let page = organizations::list(&mut tx, app.operator(&caller).as_ref(), &filter, &paging.request).await?;
         tx.commit().await?;
         Ok(Json(paging.envelope_with(page, |organization| OrganizationOut::new(organization, &app))))
@@ -113,14 +112,19 @@ impl Api {
         body: Body<NewOrganizationIn>,
     ) -> ApiResult<Created<OrganizationOut>> {
         let Some(operator) = app.operator(&caller) else {
-            return Err(Refusal::forbidden("operators_only", "Only superusers of the platform organization make organizations.").into());
+            return Err(Refusal::forbidden(
+                "operators_only",
+                "Only superusers of the platform organization make organizations.",
+            )
+            .into());
         };
         let (mut tx, by) = app.enter_own::<Oneself>(&caller).await?;
         let once = match Once::begin(&mut tx, by.caller(), "create_organization", idempotency_key.0, &body.0).await? {
             Turn::Again(first) => return Ok(Created::Object(Json(first), etag(1))),
             Turn::First(once) => once,
         };
-        let new = NewOrganization::check(&body.0.name, &body.0.slug, body.0.locale.as_deref(), Some(&body.0.admin_email))?;
+        let new =
+            NewOrganization::check(&body.0.name, &body.0.slug, body.0.locale.as_deref(), Some(&body.0.admin_email))?;
         let made = OrganizationOut::new(organizations::create(&mut tx, &operator, &new).await?, &app);
         once.remember(&mut tx, &made).await?;
         tx.commit().await?;

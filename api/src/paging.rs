@@ -72,7 +72,9 @@ impl Paging {
         let page_size = number(&pairs, "page_size", 1, MAX_LIMIT)?;
         let cursor = text("cursor");
         let by_page = page.is_some() || page_size.is_some();
-        if [offset.is_some() && by_page, limit.is_some() && by_page, cursor.is_some() && (by_page || offset.is_some())].contains(&true) {
+        if [offset.is_some() && by_page, limit.is_some() && by_page, cursor.is_some() && (by_page || offset.is_some())]
+            .contains(&true)
+        {
             return Err(Refusal::invalid_field(
                 "cursor",
                 "ambiguous_paging",
@@ -105,7 +107,9 @@ impl Paging {
     pub(crate) fn envelope_with<S, T: ParseFromJSON + ToJSON>(&self, page: Page<S>, shape: impl Fn(S) -> T) -> List<T> {
         let limit = self.request.limit;
         let (next, previous) = match &self.request.position {
-            Position::Cursor(_) => (page.next_cursor.map(|cursor| self.link(&[("cursor", cursor), ("limit", limit.to_string())])), None),
+            Position::Cursor(_) => {
+                (page.next_cursor.map(|cursor| self.link(&[("cursor", cursor), ("limit", limit.to_string())])), None)
+            }
             Position::Offset(offset) => {
                 let total = page.count.unwrap_or(0);
                 let next = (offset + limit < total).then(|| self.link_at(offset + limit));

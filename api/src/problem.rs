@@ -87,7 +87,11 @@ impl Problem {
         tracing::error!(error = %cause, "a dependency failed");
         Self {
             retry_after: Some(5),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service is busy or partly down. Try again soon.")
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "The service is busy or partly down. Try again soon.",
+            )
         }
     }
 
@@ -117,7 +121,9 @@ impl Problem {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tenantry\""));
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tenantry\""));
         }
         response
     }
@@ -177,7 +183,10 @@ impl ApiResponse for Problem {
             description,
             status: Some(status),
             status_range: None,
-            content: vec![MetaMediaType { content_type: "application/problem+json", schema: ProblemBody::schema_ref() }],
+            content: vec![MetaMediaType {
+                content_type: "application/problem+json",
+                schema: ProblemBody::schema_ref(),
+            }],
             headers: if matches!(status, 429 | 503) { vec![retry_after()] } else { vec![] },
         };
         MetaResponses { responses: described.into_iter().map(response).collect() }

@@ -80,14 +80,18 @@ pub(crate) enum Turn<T> {
 impl Once {
     /// Looks whether it was done.
     pub(crate) async fn begin<T: ParseFromJSON>(
-        tx: &mut Tx, caller: &Caller, operation: &'static str, key: Option<String>, body: &impl ToJSON,
+        tx: &mut Tx,
+        caller: &Caller,
+        operation: &'static str,
+        key: Option<String>,
+        body: &impl ToJSON,
     ) -> ApiResult<Turn<T>> {
         let body = body.to_json_string();
         match idempotency::begin(tx, caller, operation, key, body.as_bytes()).await? {
             Request::New(begun) => Ok(Turn::First(Self { begun })),
-            Request::Repeated(answer) => T::parse_from_json(Some(answer))
-                .map(Turn::Again)
-                .map_err(|e| Problem::internal(&e.into_message())),
+            Request::Repeated(answer) => {
+                T::parse_from_json(Some(answer)).map(Turn::Again).map_err(|e| Problem::internal(&e.into_message()))
+            }
         }
     }
 

@@ -15,8 +15,8 @@ use tenantry_shared::{organizations, roles, users};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::input::{Body, Input};
 use crate::auth::{From, SignedIn};
+use crate::input::{Body, Input};
 use crate::problem::ApiResult;
 use crate::reply::NoContent;
 use crate::users::UserOut;
@@ -187,11 +187,14 @@ impl Api {
                 by_folder.entry(grant.folder_id.to_string()).or_default().push(grant.permission);
             }
         }
-        let mut permissions: Vec<String> = by_folder.values_mut().flat_map(|held| {
-            held.sort_unstable();
-            held.dedup();
-            held.iter().cloned()
-        }).collect();
+        let mut permissions: Vec<String> = by_folder
+            .values_mut()
+            .flat_map(|held| {
+                held.sort_unstable();
+                held.dedup();
+                held.iter().cloned()
+            })
+            .collect();
         permissions.sort_unstable();
         permissions.dedup();
         let is_admin = by_folder.get(&root.to_string()).is_some_and(|held| held.len() == Permission::ALL.len());

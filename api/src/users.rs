@@ -165,8 +165,18 @@ impl Input for UserPatchIn {
 }
 
 const READ_ONLY: &[&str] = &[
-    "id", "uuid", "number", "full_name", "is_staff", "is_local", "is_sso", "is_email_verified", "has_mfa_enabled",
-    "date_joined", "last_login", "roles",
+    "id",
+    "uuid",
+    "number",
+    "full_name",
+    "is_staff",
+    "is_local",
+    "is_sso",
+    "is_email_verified",
+    "has_mfa_enabled",
+    "date_joined",
+    "last_login",
+    "roles",
 ];
 
 fn yes() -> bool {
@@ -287,7 +297,11 @@ impl UserPatchIn {
 }
 
 fn ids(field: &'static str, text: Option<String>) -> Result<Option<Vec<Uuid>>, Problem> {
-    let parse = |text: &str| Uuid::parse_str(text.trim()).map_err(|_| Refusal::invalid_field(field, "invalid", format!("{field} is a list of UUIDs, separated by commas.")));
+    let parse = |text: &str| {
+        Uuid::parse_str(text.trim()).map_err(|_| {
+            Refusal::invalid_field(field, "invalid", format!("{field} is a list of UUIDs, separated by commas."))
+        })
+    };
     text.map(|text| text.split(',').map(parse).collect()).transpose().map_err(Problem::from)
 }
 
@@ -467,7 +481,12 @@ impl Api {
 }
 
 async fn change(
-    app: &App, caller: &SignedIn, slug: &str, id: Uuid, if_version: Option<String>, patch: UserPatch,
+    app: &App,
+    caller: &SignedIn,
+    slug: &str,
+    id: Uuid,
+    if_version: Option<String>,
+    patch: UserPatch,
 ) -> ApiResult<Found<UserOut>> {
     let (mut tx, by) = app.enter::<Oneself>(caller, slug).await?;
     let change = Replacement { patch, if_version: if_match(if_version.as_deref())? };

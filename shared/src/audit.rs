@@ -28,7 +28,13 @@ pub struct Event<'a> {
 impl<'a> Event<'a> {
     /// An event about an object that has a name.
     pub fn new(action: &'static str, object_type: &'static str, id: impl Into<Uuid>, name: &'a str) -> Self {
-        Self { action, object_type, object_id: Some(id.into()), object_name: Some(name), details: Value::Object(Default::default()) }
+        Self {
+            action,
+            object_type,
+            object_id: Some(id.into()),
+            object_name: Some(name),
+            details: Value::Object(Default::default()),
+        }
     }
 
     /// The same, with details.
@@ -111,14 +117,22 @@ pub struct AuditFilter {
 }
 
 impl Listed for AuditEvent {
-    const SORTS: &'static [Sort] =
-        &[Sort::time("at", "e.at"), Sort::text("action", "e.action"), Sort::text("actor_name", "coalesce(e.actor_name, '')")];
+    const SORTS: &'static [Sort] = &[
+        Sort::time("at", "e.at"),
+        Sort::text("action", "e.action"),
+        Sort::text("actor_name", "coalesce(e.actor_name, '')"),
+    ];
     const DEFAULT_SORT: &'static str = "-at";
     const ID: &'static str = "e.id";
 }
 
 /// The log, newest first.
-pub async fn list(tx: &mut Tx, _by: &Access<ViewAuditLog>, filter: &AuditFilter, page: &PageRequest) -> Result<Page<AuditEvent>> {
+pub async fn list(
+    tx: &mut Tx,
+    _by: &Access<ViewAuditLog>,
+    filter: &AuditFilter,
+    page: &PageRequest,
+) -> Result<Page<AuditEvent>> {
     let mut query = Query::new("e.*", "audit_events e", "e.organization_id", tx);
     query.equals("e.action", filter.action.as_deref());
     query.equals("e.actor_id", filter.actor);

@@ -66,8 +66,7 @@ impl DatabaseConfig {
     }
 
     pub(crate) fn app_login(&self) -> Result<AppLogin, ConfigError> {
-        let text =
-            secret("DATABASE_APP_URL", self.database_app_url.as_ref(), self.database_app_url_file.as_deref())?;
+        let text = secret("DATABASE_APP_URL", self.database_app_url.as_ref(), self.database_app_url_file.as_deref())?;
         let url = Url::parse(text.expose_secret())
             .map_err(|e| ConfigError(format!("DATABASE_APP_URL is not a URL: {e}.")))?;
         let decode = |s: &str| percent_decode(s);
@@ -80,14 +79,22 @@ impl DatabaseConfig {
 
 fn percent_decode(text: &str) -> String {
     // The query parser of `url` decodes for us; `+` must not become a space.
-    url::form_urlencoded::parse(text.replace('+', "%2B").as_bytes()).next().map(|(s, _)| s.into_owned()).unwrap_or_default()
+    url::form_urlencoded::parse(text.replace('+', "%2B").as_bytes())
+        .next()
+        .map(|(s, _)| s.into_owned())
+        .unwrap_or_default()
 }
 
-fn connect_options(name: &str, value: Option<&SecretString>, file: Option<&Path>) -> Result<PgConnectOptions, ConfigError> {
+fn connect_options(
+    name: &str,
+    value: Option<&SecretString>,
+    file: Option<&Path>,
+) -> Result<PgConnectOptions, ConfigError> {
     let text = secret(name, value, file)?;
     // The parser's own error could quote the password.
-    PgConnectOptions::from_str(text.expose_secret())
-        .map_err(|_| ConfigError(format!("{name} is not a Postgres URL (postgres://user:password@host:port/database).")))
+    PgConnectOptions::from_str(text.expose_secret()).map_err(|_| {
+        ConfigError(format!("{name} is not a Postgres URL (postgres://user:password@host:port/database)."))
+    })
 }
 
 /// The role that API and worker sign in as.
@@ -165,7 +172,9 @@ impl CommonConfig {
     pub fn secret_key(&self) -> Result<SecretKey, ConfigError> {
         let text = secret("SECRET_KEY", self.secret_key.as_ref(), self.secret_key_file.as_deref())?;
         if text.expose_secret().len() < 32 {
-            return Err(ConfigError("SECRET_KEY is shorter than 32 characters: `openssl rand -base64 48` makes one.".into()));
+            return Err(ConfigError(
+                "SECRET_KEY is shorter than 32 characters: `openssl rand -base64 48` makes one.".into(),
+            ));
         }
         Ok(SecretKey::new(text.expose_secret().as_bytes()))
     }

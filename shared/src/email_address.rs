@@ -20,10 +20,8 @@ impl EmailAddress {
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(invalid("An e-mail address has no spaces or control characters."));
         }
-        let options = email_address::Options::default()
-            .with_required_tld()
-            .without_domain_literal()
-            .without_display_text();
+        let options =
+            email_address::Options::default().with_required_tld().without_domain_literal().without_display_text();
         let parsed = email_address::EmailAddress::parse_with_options(text, options)
             .map_err(|_| invalid("This is not an e-mail address."))?;
         idna::domain_to_ascii_strict(parsed.domain()).map_err(|_| invalid("This is not an e-mail address."))?;
@@ -73,9 +71,17 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         let long = format!("{}@example.com", "a".repeat(250));
-        for address in
-            ["", "bob", "bob@", "@example.com", "a b@example.com", "a@b\r\nBcc: x@y.z", "a@localhost", "Bob <b@example.com>", &long]
-        {
+        for address in [
+            "",
+            "bob",
+            "bob@",
+            "@example.com",
+            "a b@example.com",
+            "a@b\r\nBcc: x@y.z",
+            "a@localhost",
+            "Bob <b@example.com>",
+            &long,
+        ] {
             assert!(EmailAddress::parse("email", address).is_err(), "{address:?}");
         }
     }

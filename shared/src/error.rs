@@ -177,7 +177,9 @@ pub fn database_is_down(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_) => true,
         // Class 57: operator intervention (shut down, starting up). Class 53: out of connections or memory. 08: connection.
-        sqlx::Error::Database(e) => e.code().is_some_and(|code| ["57P", "53", "08"].iter().any(|class| code.starts_with(class))),
+        sqlx::Error::Database(e) => {
+            e.code().is_some_and(|code| ["57P", "53", "08"].iter().any(|class| code.starts_with(class)))
+        }
         _ => false,
     }
 }

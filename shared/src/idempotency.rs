@@ -32,7 +32,11 @@ pub enum Request {
 /// Looks whether this key was seen for this user and operation, and marks it as begun if not. A second request with the same
 /// key waits here until the first has committed or failed.
 pub async fn begin(
-    tx: &mut Tx, caller: &Caller, operation: &'static str, key: Option<String>, body: &[u8],
+    tx: &mut Tx,
+    caller: &Caller,
+    operation: &'static str,
+    key: Option<String>,
+    body: &[u8],
 ) -> Result<Request> {
     let Some(key) = key else { return Ok(Request::New(None)) };
     if key.is_empty() || key.len() > 255 || !key.bytes().all(|b| b.is_ascii_graphic()) {

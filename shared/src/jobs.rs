@@ -22,7 +22,11 @@ pub struct Job {
 
 /// Writes a job down and asks for it to be done.
 pub(crate) async fn create(
-    tx: &mut Tx, kind: &'static str, parameters: Value, total: i32, work: fn(JobId) -> Work,
+    tx: &mut Tx,
+    kind: &'static str,
+    parameters: Value,
+    total: i32,
+    work: fn(JobId) -> Work,
 ) -> Result<JobId> {
     let id: JobId = tx.new_id();
     sqlx::query!(

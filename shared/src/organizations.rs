@@ -30,7 +30,8 @@ impl Operator {
     /// Looks at the caller; the platform organization's slug is configuration.
     #[must_use]
     pub fn find(caller: &Caller, platform_slug: &str) -> Option<Self> {
-        (caller.is_superuser && caller.organization_slug.eq_ignore_ascii_case(platform_slug)).then_some(Self { _proven: () })
+        (caller.is_superuser && caller.organization_slug.eq_ignore_ascii_case(platform_slug))
+            .then_some(Self { _proven: () })
     }
 }
 
@@ -49,7 +50,8 @@ impl NewOrganization {
         let mut check = Check::default();
         let name = check_name(&mut check, name);
         check.that(
-            (1..=200).contains(&slug.len()) && slug.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
+            (1..=200).contains(&slug.len())
+                && slug.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
             "slug",
             "invalid_slug",
             "A slug has 1 to 200 letters, digits, hyphens and underscores.",
@@ -82,11 +84,8 @@ pub struct Organization {
 }
 
 impl Listed for Organization {
-    const SORTS: &'static [Sort] = &[
-        Sort::time("created_at", "o.created_at"),
-        Sort::text("name", "o.name"),
-        Sort::text("slug", "lower(o.slug)"),
-    ];
+    const SORTS: &'static [Sort] =
+        &[Sort::time("created_at", "o.created_at"), Sort::text("name", "o.name"), Sort::text("slug", "lower(o.slug)")];
     const DEFAULT_SORT: &'static str = "slug";
     const ID: &'static str = "o.organization_id";
 }
@@ -104,7 +103,10 @@ pub struct OrganizationFilter {
 
 /// The organizations a caller may know of: all, for an operator; else his own.
 pub async fn list(
-    tx: &mut Tx, operator: Option<&Operator>, filter: &OrganizationFilter, page: &PageRequest,
+    tx: &mut Tx,
+    operator: Option<&Operator>,
+    filter: &OrganizationFilter,
+    page: &PageRequest,
 ) -> Result<Page<Organization>> {
     let mut query = match operator {
         Some(_) => {
@@ -160,7 +162,9 @@ pub async fn bootstrap(db: &Db, hasher: &Hasher, new: &NewOrganization, first: F
         return Ok(false);
     }
     let Some(admin) = &new.admin_email else {
-        return Err(Refusal::invalid_field("admin_email", "required", "An organization needs a first administrator.").into());
+        return Err(
+            Refusal::invalid_field("admin_email", "required", "An organization needs a first administrator.").into()
+        );
     };
     let hash = match &first {
         FirstAdministrator::Invited => None,
@@ -190,7 +194,10 @@ async fn insert(tx: &mut Tx, new: &NewOrganization) -> Result<FolderId> {
     .await
     .map_err(|e| {
         on_constraint(e, "organization_slugs_pkey", || {
-            Refusal::conflict("slug_taken", "This slug is, or was, another organization's. A slug is never given out again.")
+            Refusal::conflict(
+                "slug_taken",
+                "This slug is, or was, another organization's. A slug is never given out again.",
+            )
         })
     })?;
     sqlx::query!(

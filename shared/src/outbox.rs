@@ -289,7 +289,12 @@ fn interval(delta: TimeDelta) -> sqlx::postgres::types::PgInterval {
 }
 
 /// Claims what is due for pushing into the life of Redis that `epoch` names.
-pub(crate) async fn claim_due(db: &Db, epoch: Uuid, in_flight: i32, redeliver: TimeDelta) -> Result<Vec<(JobRef, Lane)>> {
+pub(crate) async fn claim_due(
+    db: &Db,
+    epoch: Uuid,
+    in_flight: i32,
+    redeliver: TimeDelta,
+) -> Result<Vec<(JobRef, Lane)>> {
     let rows = sqlx::query!(
         r#"select organization_id as "organization_id!: OrganizationId", id as "id!: OutboxId", lane as "lane!"
            from claim_outbox($1, $2, $3, $4)"#,

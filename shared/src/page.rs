@@ -179,7 +179,9 @@ impl Query {
         let pattern = format!("%{}%", term.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
         self.filter.push(" and (");
         for (n, column) in columns.iter().enumerate() {
-            self.filter.push(format_args!("{}{column} ilike ", if n == 0 { "" } else { " or " })).push_bind(pattern.clone());
+            self.filter
+                .push(format_args!("{}{column} ilike ", if n == 0 { "" } else { " or " }))
+                .push_bind(pattern.clone());
         }
         self.filter.push(")");
     }
@@ -197,7 +199,12 @@ impl Query {
     }
 
     async fn fetch_offset<T: Listed>(
-        self, tx: &mut Tx, limit: i64, offset: i64, sort: Sort, descending: bool,
+        self,
+        tx: &mut Tx,
+        limit: i64,
+        offset: i64,
+        sort: Sort,
+        descending: bool,
     ) -> Result<Page<T>> {
         let direction = if descending { "desc" } else { "asc" };
         let (columns, from, Sort { expression, cast, .. }) = (self.columns, self.from, sort);
@@ -225,7 +232,13 @@ impl Query {
     }
 
     async fn fetch_cursor<T: Listed>(
-        mut self, tx: &mut Tx, limit: i64, at: Option<Cursor>, sort: Sort, descending: bool, ordering: &str,
+        mut self,
+        tx: &mut Tx,
+        limit: i64,
+        at: Option<Cursor>,
+        sort: Sort,
+        descending: bool,
+        ordering: &str,
     ) -> Result<Page<T>> {
         let (direction, operator) = if descending { ("desc", "<") } else { ("asc", ">") };
         let (columns, from, id, Sort { expression, cast, .. }) = (self.columns, self.from, T::ID, sort);
@@ -247,7 +260,8 @@ impl Query {
         rows.truncate(limit);
         let next_cursor = match rows.last() {
             Some(row) if more => {
-                let cursor = Cursor { o: ordering.to_owned(), v: row.try_get("cursor_value")?, i: row.try_get("cursor_id")? };
+                let cursor =
+                    Cursor { o: ordering.to_owned(), v: row.try_get("cursor_value")?, i: row.try_get("cursor_id")? };
                 Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).unwrap_or_default()))
             }
             _ => None,
@@ -266,14 +280,16 @@ impl Query {
 fn order<T: Listed>(asked: Option<&str>) -> Result<(String, Sort, bool), Refusal> {
     let ordering = asked.filter(|o| !o.is_empty()).unwrap_or(T::DEFAULT_SORT);
     let (name, descending) = ordering.strip_prefix('-').map_or((ordering, false), |name| (name, true));
-    T::SORTS.iter().find(|sort| sort.name == name).map(|sort| (ordering.to_owned(), *sort, descending)).ok_or_else(|| {
-        let known: Vec<_> = T::SORTS.iter().map(|sort| sort.name).collect();
-        Refusal::invalid_field(
-            "ordering",
-            "unknown_ordering",
-            format!("This list can be ordered by {}, with a leading - for the reverse.", known.join(", ")),
-        )
-    })
+    T::SORTS.iter().find(|sort| sort.name == name).map(|sort| (ordering.to_owned(), *sort, descending)).ok_or_else(
+        || {
+            let known: Vec<_> = T::SORTS.iter().map(|sort| sort.name).collect();
+            Refusal::invalid_field(
+                "ordering",
+                "unknown_ordering",
+                format!("This list can be ordered by {}, with a leading - for the reverse.", known.join(", ")),
+            )
+        },
+    )
 }
 
 fn read_cursor(text: &str, ordering: &str) -> Result<Cursor, Refusal> {

@@ -48,8 +48,9 @@ fn argon2() -> Argon2<'static> {
 }
 
 /// What a password is compared with where there is none to compare: so that it takes as long.
-static NOBODYS_HASH: LazyLock<String> =
-    LazyLock::new(|| argon2().hash_password(b"nobody has this password").map(|hash| hash.to_string()).unwrap_or_default());
+static NOBODYS_HASH: LazyLock<String> = LazyLock::new(|| {
+    argon2().hash_password(b"nobody has this password").map(|hash| hash.to_string()).unwrap_or_default()
+});
 
 /// Unicode has several spellings of one text; keyboards differ in which they send.
 fn normal(password: &SecretString) -> SecretString {
@@ -87,7 +88,10 @@ impl Hasher {
     /// Whether a hash was made with other parameters than today's.
     #[must_use]
     pub fn is_outdated(hash: &str) -> bool {
-        PasswordHash::new(hash).ok().and_then(|hash| Params::try_from(&hash).ok()).is_none_or(|params| params != Params::default())
+        PasswordHash::new(hash)
+            .ok()
+            .and_then(|hash| Params::try_from(&hash).ok())
+            .is_none_or(|params| params != Params::default())
     }
 }
 
@@ -102,13 +106,21 @@ pub struct Wearer<'a> {
 
 /// Holds a new password to the policy (NIST SP 800-63B-4): long, not guessable, not made of what everyone knows of you.
 /// No rules about which characters.
-pub fn check_policy(field: &'static str, password: &SecretString, min_length: i32, wearer: &Wearer<'_>) -> Result<(), Refusal> {
+pub fn check_policy(
+    field: &'static str,
+    password: &SecretString,
+    min_length: i32,
+    wearer: &Wearer<'_>,
+) -> Result<(), Refusal> {
     let refuse = |code, message: String| Err(Refusal::invalid(vec![FieldError::new(field, code, message)]));
     let password = normal(password);
     let password = password.expose_secret();
     let length = password.chars().count();
     if length < usize::try_from(min_length).unwrap_or(15) {
-        return refuse("password_too_short", format!("A password has at least {min_length} characters. Several words in a row are good."));
+        return refuse(
+            "password_too_short",
+            format!("A password has at least {min_length} characters. Several words in a row are good."),
+        );
     }
     if length > 128 {
         return refuse("password_too_long", "A password has at most 128 characters.".into());
@@ -117,11 +129,17 @@ pub fn check_policy(field: &'static str, password: &SecretString, min_length: i3
     let local = wearer.email.split('@').next().unwrap_or_default();
     for known in [wearer.email, local, wearer.organization].map(str::to_lowercase) {
         if known.chars().count() >= 4 && lower.contains(&known) {
-            return refuse("password_guessable", "A password must not contain your address or the organization's name.".into());
+            return refuse(
+                "password_guessable",
+                "A password must not contain your address or the organization's name.".into(),
+            );
         }
     }
     if zxcvbn::zxcvbn(password, &[wearer.email, local, wearer.organization]).score() < zxcvbn::Score::Three {
-        return refuse("password_guessable", "This password is easy to guess. Several unrelated words are better.".into());
+        return refuse(
+            "password_guessable",
+            "This password is easy to guess. Several unrelated words are better.".into(),
+        );
     }
     Ok(())
 }
@@ -175,7 +193,8 @@ pub(crate) async fn mail_link(tx: &mut Tx, kind: Kind, user: UserId, email: &str
     )
     .execute(tx.connection())
     .await?;
-    let email = NewEmail { kind, to: email, locale, invitation: None, user_id: Some(user), password_reset_id: Some(id) };
+    let email =
+        NewEmail { kind, to: email, locale, invitation: None, user_id: Some(user), password_reset_id: Some(id) };
     emails::queue(tx, email, Lane::Interactive).await?;
     Ok(())
 }
@@ -241,10 +260,17 @@ pub async fn preview_reset(db: &Db, links: &Links, token: &str) -> Result<String
 
 /// Sets the password of whoever was mailed the link: verifies his address, and ends all his sessions.
 pub async fn confirm_reset(
-    db: &Db, links: &Links, hasher: &Hasher, tenant: Option<&Tenant>, token: &str, password: &SecretString, origin: Origin,
+    db: &Db,
+    links: &Links,
+    hasher: &Hasher,
+    tenant: Option<&Tenant>,
+    token: &str,
+    password: &SecretString,
+    origin: Origin,
 ) -> Result<()> {
     // A link of one organization does nothing under another's slug.
-    let link = links.read(LinkKind::Password, token).filter(|link| Some(&link.tenant) == tenant).ok_or_else(link_dead)?;
+    let link =
+        links.read(LinkKind::Password, token).filter(|link| Some(&link.tenant) == tenant).ok_or_else(link_dead)?;
     let id: PasswordResetId = link.id.into();
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin.clone()).await?;
     let reset = get_good_reset(&mut tx, id).await?;
@@ -309,7 +335,14 @@ pub struct Change {
 }
 
 /// Changes one's own password. Every other session ends.
-pub async fn change(db: &Db, hasher: &Hasher, tx: Tx, by: &Access<Oneself>, change: Change, origin: Origin) -> Result<()> {
+pub async fn change(
+    db: &Db,
+    hasher: &Hasher,
+    tx: Tx,
+    by: &Access<Oneself>,
+    change: Change,
+    origin: Origin,
+) -> Result<()> {
     check_same("confirm_new_password", &change.new, &change.confirm)?;
     let caller = by.caller();
     let mut tx = tx;

@@ -75,8 +75,7 @@ impl Relay {
         }
         let mut pipe = redis::pipe();
         for lane in Lane::ALL {
-            let jobs: Vec<String> =
-                due.iter().filter(|(_, of)| *of == lane).map(|(job, _)| job.to_string()).collect();
+            let jobs: Vec<String> = due.iter().filter(|(_, of)| *of == lane).map(|(job, _)| job.to_string()).collect();
             if !jobs.is_empty() {
                 pipe.lpush(lane.redis_key(&self.namespace), jobs).ignore();
             }

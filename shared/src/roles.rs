@@ -49,7 +49,8 @@ impl BuiltinRole {
     fn allows(self, permission: Permission) -> bool {
         let name = permission.codename();
         let of_the_tree = ["_user", "_user_group", "_folder", "_role_assignment", "_team"];
-        let reads = name.starts_with("view_") && (name == "view_role" || of_the_tree.iter().any(|kind| name.ends_with(kind)));
+        let reads =
+            name.starts_with("view_") && (name == "view_role" || of_the_tree.iter().any(|kind| name.ends_with(kind)));
         match self {
             Self::Administrator => true,
             Self::DomainManager => {

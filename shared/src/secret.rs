@@ -184,11 +184,7 @@ impl Links {
         self.mac(kind, payload).verify_slice(mac).ok()?;
         let organization_id: OrganizationId = Uuid::from_slice(&payload[..16]).ok()?.into();
         let generation = i32::from_be_bytes(payload[32..].try_into().ok()?);
-        Some(Link {
-            tenant: Tenant::proven(organization_id),
-            id: Uuid::from_slice(&payload[16..32]).ok()?,
-            generation,
-        })
+        Some(Link { tenant: Tenant::proven(organization_id), id: Uuid::from_slice(&payload[16..32]).ok()?, generation })
     }
 }
 

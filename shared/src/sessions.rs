@@ -27,7 +27,10 @@ pub struct NewSession {
 }
 
 fn wrong_credentials() -> Refusal {
-    Refusal::unauthenticated("invalid_credentials", "User name or password is wrong, or this account can't sign in here.")
+    Refusal::unauthenticated(
+        "invalid_credentials",
+        "User name or password is wrong, or this account can't sign in here.",
+    )
 }
 
 /// No credential, or one that is dead.
@@ -70,7 +73,12 @@ pub async fn authenticate(db: &Db, token: &str) -> Result<Caller> {
 /// Signs in with user name or address and password. Unknown organization, unknown user, wrong password, inactive, expired
 /// and not local are one answer.
 pub async fn login(
-    db: &Db, hasher: &Hasher, slug: &str, username: &str, password: &SecretString, origin: Origin,
+    db: &Db,
+    hasher: &Hasher,
+    slug: &str,
+    username: &str,
+    password: &SecretString,
+    origin: Origin,
 ) -> Result<NewSession> {
     let tenant = Tenant::find(db, slug).await?;
     let found = match &tenant {
@@ -87,13 +95,12 @@ pub async fn login(
     let mut tx = db.begin(&tenant, actor, origin).await?;
     // Only if the password is still the one that was verified, and he may still sign in.
     let still = sqlx::query!(
-        "update users set last_login = $4, password_hash = coalesce($5, password_hash)
+        "update users set password_hash = coalesce($4, password_hash)
          where organization_id = $1 and id = $2 and password_hash = $3 and is_active and is_local
-           and (expiry_date is null or expiry_date >= $6)",
+           and (expiry_date is null or expiry_date >= $5)",
         tx.organization_id() as OrganizationId,
         found.user_id as UserId,
         hash,
-        tx.now(),
         rehashed,
         tx.now().date_naive()
     )
@@ -140,6 +147,14 @@ pub(crate) async fn create(tx: &mut Tx, user: UserId) -> Result<NewSession> {
     let expires_at = tx.now() + SESSION_LASTS;
     let origin = tx.origin().clone();
     sqlx::query!(
+        "update users set last_login = $3 where organization_id = $1 and id = $2",
+        tx.organization_id() as OrganizationId,
+        user as UserId,
+        tx.now()
+    )
+    .execute(tx.connection())
+    .await?;
+    sqlx::query!(
         "insert into sessions (organization_id, id, user_id, token_digest, created_at, expires_at, client_address,
              user_agent, client_id)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -155,6 +170,9 @@ pub(crate) async fn create(tx: &mut Tx, user: UserId) -> Result<NewSession> {
     )
     .execute(tx.connection())
     .await?;
+    if let Actor::User { id: actor, name, .. } = tx.actor().clone() {
+        tx.act_as(Actor::User { id: actor, name, session_id: Some(id) });
+    }
     Ok(NewSession { token, expires_at })
 }
 

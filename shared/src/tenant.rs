@@ -22,12 +22,9 @@ impl Tenant {
     /// The organization of a slug, whatever its case; none where it is unknown or deleted. Proves nothing about a caller:
     /// only for operations that a stranger may begin.
     pub async fn find(db: &Db, slug: &str) -> Result<Option<Self>> {
-        let row = sqlx::query!(
-            r#"select organization_id as "id!: OrganizationId" from find_organization($1)"#,
-            slug
-        )
-        .fetch_optional(db.pool())
-        .await?;
+        let row = sqlx::query!(r#"select organization_id as "id!: OrganizationId" from find_organization($1)"#, slug)
+            .fetch_optional(db.pool())
+            .await?;
         Ok(row.map(|row| Self::proven(row.id)))
     }
 

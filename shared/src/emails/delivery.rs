@@ -41,11 +41,29 @@ pub enum Content {
         message: Option<String>,
         valid_until: DateTime<Utc>,
     },
-    Welcome { id: PasswordResetId, first_name: String, valid_until: DateTime<Utc> },
-    PasswordReset { id: PasswordResetId, first_name: String, valid_until: DateTime<Utc> },
-    PasswordChanged { first_name: String, changed_at: DateTime<Utc> },
-    InvitationAccepted { inviter_first_name: String, invitee: String, invitee_name: String },
-    InvitationDeclined { inviter_first_name: String, invitee: String },
+    Welcome {
+        id: PasswordResetId,
+        first_name: String,
+        valid_until: DateTime<Utc>,
+    },
+    PasswordReset {
+        id: PasswordResetId,
+        first_name: String,
+        valid_until: DateTime<Utc>,
+    },
+    PasswordChanged {
+        first_name: String,
+        changed_at: DateTime<Utc>,
+    },
+    InvitationAccepted {
+        inviter_first_name: String,
+        invitee: String,
+        invitee_name: String,
+    },
+    InvitationDeclined {
+        inviter_first_name: String,
+        invitee: String,
+    },
 }
 
 /// What there is to do.
@@ -130,14 +148,14 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
                     message: row.message,
                     valid_until,
                 }),
-            Kind::Welcome | Kind::PasswordReset => row
-                .password_reset_id
-                .zip(row.reset_valid_until)
-                .filter(|_| reset_is_good)
-                .map(|(id, valid_until)| match kind {
-                    Kind::Welcome => Content::Welcome { id, first_name, valid_until },
-                    _ => Content::PasswordReset { id, first_name, valid_until },
-                }),
+            Kind::Welcome | Kind::PasswordReset => {
+                row.password_reset_id.zip(row.reset_valid_until).filter(|_| reset_is_good).map(|(id, valid_until)| {
+                    match kind {
+                        Kind::Welcome => Content::Welcome { id, first_name, valid_until },
+                        _ => Content::PasswordReset { id, first_name, valid_until },
+                    }
+                })
+            }
             Kind::PasswordChanged => {
                 row.password_changed_at.map(|changed_at| Content::PasswordChanged { first_name, changed_at })
             }

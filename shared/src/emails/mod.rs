@@ -155,7 +155,12 @@ pub struct EmailFilter {
 }
 
 /// The organization's mails, newest first.
-pub async fn list(tx: &mut Tx, _by: &Access<ViewEmail>, filter: &EmailFilter, page: &PageRequest) -> Result<Page<Email>> {
+pub async fn list(
+    tx: &mut Tx,
+    _by: &Access<ViewEmail>,
+    filter: &EmailFilter,
+    page: &PageRequest,
+) -> Result<Page<Email>> {
     let mut query = Query::new("e.*", "email_messages e", "e.organization_id", tx);
     query.equals("e.status", filter.status.as_deref());
     query.equals("e.kind", filter.kind.as_deref());
@@ -210,7 +215,9 @@ pub async fn retry(tx: &mut Tx, _by: &Access<RetryEmail>, id: EmailId) -> Result
 /// A language as people name it (BCP 47): `en`, `de-AT`.
 pub fn check_locale(locale: &str) -> bool {
     let mut parts = locale.split('-');
-    let language = parts.next().is_some_and(|p| (2..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphabetic()));
-    language && locale.len() <= 35 && parts.all(|p| (1..=8).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphanumeric()))
+    let language =
+        parts.next().is_some_and(|p| (2..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphabetic()));
+    language
+        && locale.len() <= 35
+        && parts.all(|p| (1..=8).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
-

@@ -15,10 +15,10 @@ use crate::error::{Refusal, Result};
 use crate::ids::{FolderId, InvitationId, OrganizationId, RoleId, UserGroupId, UserId};
 use crate::outbox::Lane;
 use crate::passwords::{Hasher, Wearer, check_policy, policy_of};
+use crate::roles;
 use crate::secret::{Link, LinkKind, Links};
 use crate::sessions::{self, NewSession};
 use crate::users::{self, PersonName};
-use crate::roles;
 
 /// What the page that asks for a decision shows.
 #[derive(Debug)]
@@ -89,8 +89,12 @@ async fn get_open(tx: &mut Tx, link: &Link) -> Result<Open> {
     let dead = |code, detail| Err(Refusal::conflict(code, detail).into());
     match status(&row.state, row.valid_until, tx.now()) {
         Status::Accepted => return dead("invitation_accepted", "This invitation has been accepted. Sign in instead."),
-        Status::Declined => return dead("invitation_declined", "This invitation was declined. Ask to be invited again."),
-        Status::Revoked => return dead("invitation_revoked", "This invitation was taken back. Ask whoever invited you."),
+        Status::Declined => {
+            return dead("invitation_declined", "This invitation was declined. Ask to be invited again.");
+        }
+        Status::Revoked => {
+            return dead("invitation_revoked", "This invitation was taken back. Ask whoever invited you.");
+        }
         Status::Pending | Status::Expired if row.generation != link.generation => {
             return dead("invitation_superseded", "A newer mail was sent: use the link in that one.");
         }
@@ -133,14 +137,26 @@ pub async fn preview(db: &Db, links: &Links, token: &str) -> Result<Preview> {
 
 /// Accepts: makes the user with the invited role and groups, marks the address verified (the link was mailed there), signs
 /// in. Once: of two at the same time, one gets `invitation_accepted`.
-pub async fn accept(db: &Db, links: &Links, hasher: &Hasher, token: &str, accept: Accept, origin: Origin) -> Result<Accepted> {
+pub async fn accept(
+    db: &Db,
+    links: &Links,
+    hasher: &Hasher,
+    token: &str,
+    accept: Accept,
+    origin: Origin,
+) -> Result<Accepted> {
     let link = read(links, token)?;
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin.clone()).await?;
     let open = get_open(&mut tx, &link).await?;
     let (min_length, organization) = policy_of(&mut tx).await?;
     // Hashing takes a while: no lock and no connection is held meanwhile.
     drop(tx);
-    check_policy("password", &accept.password, min_length, &Wearer { email: &open.email, organization: &organization })?;
+    check_policy(
+        "password",
+        &accept.password,
+        min_length,
+        &Wearer { email: &open.email, organization: &organization },
+    )?;
     let hash = hasher.hash(&accept.password).await?;
 
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin).await?;

@@ -52,7 +52,8 @@ impl NewInvitation {
         let mut check = Check::default();
         let invitee = check.take(EmailAddress::parse("invitee_identifier", &input.invitee_identifier));
         let role = input.role.as_deref().and_then(|name| {
-            let known = BuiltinRole::find(name).ok_or_else(|| FieldError::new("role", "unknown_role", "This is not a built-in role."));
+            let known = BuiltinRole::find(name)
+                .ok_or_else(|| FieldError::new("role", "unknown_role", "This is not a built-in role."));
             check.take(known)
         });
         check.that(
@@ -67,10 +68,16 @@ impl NewInvitation {
         let message = input.message.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let length = message.as_ref().map_or(0, |text| text.chars().count());
         check.that(length <= 1000, "message", "too_long", "A message has at most 1000 characters.");
-        let printable = message.as_ref().is_none_or(|text| !text.chars().any(|c| c.is_control() && c != '\n' && c != '\r'));
+        let printable =
+            message.as_ref().is_none_or(|text| !text.chars().any(|c| c.is_control() && c != '\n' && c != '\r'));
         check.that(printable, "message", "invalid", "A message is plain text.");
         let in_range = input.valid_for.is_none_or(|seconds| (3_600..=7_776_000).contains(&seconds));
-        check.that(in_range, "valid_for", "out_of_range", "An invitation is valid for an hour (3600) to ninety days (7776000), in seconds.");
+        check.that(
+            in_range,
+            "valid_for",
+            "out_of_range",
+            "An invitation is valid for an hour (3600) to ninety days (7776000), in seconds.",
+        );
         check.done()?;
         let invitee = invitee.ok_or_else(|| Refusal::invalid(Vec::new()))?;
         Ok(Self {
@@ -117,7 +124,12 @@ pub async fn create(tx: &mut Tx, by: &Access<InviteUser>, new: &NewInvitation, l
 }
 
 /// Invites the first administrator of a new organization, who becomes its superuser.
-pub(crate) async fn invite_first_administrator(tx: &mut Tx, email: &EmailAddress, locale: &str, root: FolderId) -> Result<()> {
+pub(crate) async fn invite_first_administrator(
+    tx: &mut Tx,
+    email: &EmailAddress,
+    locale: &str,
+    root: FolderId,
+) -> Result<()> {
     let new = NewInvitation {
         invitee: email.clone(),
         role: Some(BuiltinRole::Administrator),
@@ -153,7 +165,9 @@ async fn insert(tx: &mut Tx, row: &Row<'_>, lane: Lane) -> Result<InvitationId> 
     .fetch_one(tx.connection())
     .await?;
     if defaults.is_member {
-        return Err(Refusal::conflict("already_member", "Someone with this address is in the organization already.").into());
+        return Err(
+            Refusal::conflict("already_member", "Someone with this address is in the organization already.").into()
+        );
     }
     // One that expired unnoticed makes room.
     sqlx::query!(
@@ -190,7 +204,9 @@ async fn insert(tx: &mut Tx, row: &Row<'_>, lane: Lane) -> Result<InvitationId> 
     .execute(tx.connection())
     .await?;
     if inserted.rows_affected() == 0 {
-        return Err(Refusal::conflict("invitation_open", "This address has an open invitation: resend or revoke it.").into());
+        return Err(
+            Refusal::conflict("invitation_open", "This address has an open invitation: resend or revoke it.").into()
+        );
     }
     let groups: Vec<Uuid> = row.new.user_groups.iter().map(|g| (*g).into()).collect();
     sqlx::query!(
@@ -207,7 +223,14 @@ async fn insert(tx: &mut Tx, row: &Row<'_>, lane: Lane) -> Result<InvitationId> 
 }
 
 /// Queues the mail of one generation of an invitation and makes it the one whose delivery counts.
-pub(super) async fn mail(tx: &mut Tx, id: InvitationId, generation: i32, to: &str, locale: &str, lane: Lane) -> Result<()> {
+pub(super) async fn mail(
+    tx: &mut Tx,
+    id: InvitationId,
+    generation: i32,
+    to: &str,
+    locale: &str,
+    lane: Lane,
+) -> Result<()> {
     let email = NewEmail {
         kind: Kind::Invitation,
         to,

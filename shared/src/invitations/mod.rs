@@ -107,7 +107,10 @@ pub struct InvitationFilter {
 
 /// The organization's invitations, newest first.
 pub async fn list(
-    tx: &mut Tx, _by: &Access<ViewInvitation>, filter: &InvitationFilter, page: &PageRequest,
+    tx: &mut Tx,
+    _by: &Access<ViewInvitation>,
+    filter: &InvitationFilter,
+    page: &PageRequest,
 ) -> Result<Page<Invitation>> {
     let mut query = Query::new(COLUMNS, FROM, "i.organization_id", tx);
     let now = Some(tx.now());

@@ -43,7 +43,11 @@ async fn again(tx: &mut Tx, id: InvitationId, lane: Lane) -> Result<()> {
     match row.state.as_str() {
         "open" => {}
         "accepted" => return Err(Refusal::conflict("invitation_accepted", "It was accepted already.").into()),
-        "declined" => return Err(Refusal::conflict("invitation_declined", "It was declined: invite anew if that was a mistake.").into()),
+        "declined" => {
+            return Err(
+                Refusal::conflict("invitation_declined", "It was declined: invite anew if that was a mistake.").into()
+            );
+        }
         "revoked" => return Err(Refusal::conflict("invitation_revoked", "It was revoked: invite anew.").into()),
         _ => return Err(Refusal::conflict("invitation_expired", "It expired and a newer one took its place.").into()),
     }
@@ -99,7 +103,9 @@ pub async fn resend_many(tx: &mut Tx, _by: &Access<InviteUser>, which: ResendMan
     .fetch_one(tx.connection())
     .await?;
     let total = i32::try_from(row.total).unwrap_or(i32::MAX);
-    let id = jobs::create(tx, "resend_invitations", json!({ "sent_before": sent_before }), total, Job::ResendInvitations).await?;
+    let id =
+        jobs::create(tx, "resend_invitations", json!({ "sent_before": sent_before }), total, Job::ResendInvitations)
+            .await?;
     let event = Event::new("invitations.resent", "job", id, "resend_invitations");
     tx.audit(event.with(json!({ "total": total }))).await?;
     Ok(id)

@@ -47,8 +47,21 @@ impl UserPatch {
     /// Whether it holds only what everyone may change of himself.
     #[must_use]
     pub fn is_only_names(&self) -> bool {
-        let Self { first_name: _, last_name: _, email, username, is_active, is_superuser, keep_local_login, is_third_party,
-            observation, expiry_date, profile, merges_profile: _, user_groups } = self;
+        let Self {
+            first_name: _,
+            last_name: _,
+            email,
+            username,
+            is_active,
+            is_superuser,
+            keep_local_login,
+            is_third_party,
+            observation,
+            expiry_date,
+            profile,
+            merges_profile: _,
+            user_groups,
+        } = self;
         email.is_none()
             && username.is_none()
             && is_active.is_none()
@@ -151,7 +164,8 @@ async fn lock(tx: &mut Tx, id: UserId) -> Result<User> {
 
 fn merged(old: &User, patch: &UserPatch, email: Option<EmailAddress>) -> User {
     let mut new = old.clone();
-    let text = |value: &Option<String>, old: &str| value.as_deref().map_or_else(|| old.to_owned(), |t| t.trim().to_owned());
+    let text =
+        |value: &Option<String>, old: &str| value.as_deref().map_or_else(|| old.to_owned(), |t| t.trim().to_owned());
     if let Some(email) = email {
         // A user name that only echoed the address follows it.
         if key(&old.username) == key(&old.email) && patch.username.is_none() {
@@ -179,7 +193,14 @@ fn merged(old: &User, patch: &UserPatch, email: Option<EmailAddress>) -> User {
     new
 }
 
-async fn check_rules(tx: &mut Tx, by: &Access<Oneself>, is_self: bool, id: UserId, old: &User, new: &User) -> Result<()> {
+async fn check_rules(
+    tx: &mut Tx,
+    by: &Access<Oneself>,
+    is_self: bool,
+    id: UserId,
+    old: &User,
+    new: &User,
+) -> Result<()> {
     let caller = by.caller();
     if !is_self {
         may_manage(tx, caller.user_id, id).await?;
@@ -197,12 +218,20 @@ async fn check_rules(tx: &mut Tx, by: &Access<Oneself>, is_self: bool, id: UserI
         keep_a_superuser(tx, id).await?;
     }
     if is_self && loses {
-        return Err(Refusal::conflict("cannot_change_oneself", "Nobody deactivates, demotes or expires himself.").into());
+        return Err(
+            Refusal::conflict("cannot_change_oneself", "Nobody deactivates, demotes or expires himself.").into()
+        );
     }
     Ok(())
 }
 
-async fn set_groups(tx: &mut Tx, caller: UserId, user: UserId, before: &[UserGroupId], wanted: &[UserGroupId]) -> Result<()> {
+async fn set_groups(
+    tx: &mut Tx,
+    caller: UserId,
+    user: UserId,
+    before: &[UserGroupId],
+    wanted: &[UserGroupId],
+) -> Result<()> {
     let added: Vec<UserGroupId> = wanted.iter().copied().filter(|g| !before.contains(g)).collect();
     check_groups(tx, caller, &added).await?;
     let kept: Vec<Uuid> = wanted.iter().map(|g| (*g).into()).collect();
@@ -272,4 +301,3 @@ fn changed_fields(old: &User, new: &User, groups: bool) -> Vec<&'static str> {
     note(groups, "user_groups");
     fields
 }
-

@@ -116,7 +116,9 @@ pub(super) async fn check_groups(tx: &mut Tx, caller: UserId, groups: &[UserGrou
         return Err(Refusal::invalid_field("user_groups", "not_found", "There is no such group for you.").into());
     }
     if !roles::may_grant_groups(tx, caller, groups).await? {
-        return Err(Refusal::forbidden("cannot_grant", "You can put people only into groups whose rights you hold.").into());
+        return Err(
+            Refusal::forbidden("cannot_grant", "You can put people only into groups whose rights you hold.").into()
+        );
     }
     Ok(())
 }
@@ -132,9 +134,14 @@ async fn locale(tx: &mut Tx) -> Result<String> {
 
 /// The user an invitation becomes. His address is verified: the link was mailed there.
 pub(crate) async fn create_invited(
-    tx: &mut Tx, email: &str, name: &PersonName, password_hash: &str, is_superuser: bool,
+    tx: &mut Tx,
+    email: &str,
+    name: &PersonName,
+    password_hash: &str,
+    is_superuser: bool,
 ) -> Result<UserId> {
-    let new = bare(EmailAddress::parse("email", email).map_err(|e| Refusal::invalid(vec![e]))?, name.clone(), is_superuser);
+    let new =
+        bare(EmailAddress::parse("email", email).map_err(|e| Refusal::invalid(vec![e]))?, name.clone(), is_superuser);
     let id = insert(tx, &Row { new: &new, is_email_verified: true, password_hash: Some(password_hash) }).await?;
     let event = Event::new("user.created", "user", id, email);
     tx.audit(event.with(json!({ "by": "invitation" }))).await?;

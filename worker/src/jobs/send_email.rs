@@ -82,18 +82,21 @@ fn letter(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Mail {
         let token = worker.links.mint(kind, tenant, id, generation);
         worker.public_url.join(&format!("{path}?token={token}"))
     };
-    let of_organization = |path: &str| worker.public_url.join(&format!("{path}?organization={}", outgoing.organization_slug));
+    let of_organization =
+        |path: &str| worker.public_url.join(&format!("{path}?organization={}", outgoing.organization_slug));
     let organization = outgoing.organization_name.clone();
     match &outgoing.content {
-        Content::Invitation { id, generation, inviter, role, message, valid_until } => Mail::Invitation(InvitationMail {
-            organization,
-            inviter: inviter.clone(),
-            role: role.clone(),
-            message: message.clone(),
-            accept_link: link("/invitations/accept", LinkKind::Invitation, (*id).into(), *generation),
-            decline_link: link("/invitations/decline", LinkKind::Invitation, (*id).into(), *generation),
-            valid_until: *valid_until,
-        }),
+        Content::Invitation { id, generation, inviter, role, message, valid_until } => {
+            Mail::Invitation(InvitationMail {
+                organization,
+                inviter: inviter.clone(),
+                role: role.clone(),
+                message: message.clone(),
+                accept_link: link("/invitations/accept", LinkKind::Invitation, (*id).into(), *generation),
+                decline_link: link("/invitations/decline", LinkKind::Invitation, (*id).into(), *generation),
+                valid_until: *valid_until,
+            })
+        }
         Content::Welcome { id, first_name, valid_until } => Mail::Welcome(WelcomeMail {
             organization,
             first_name: first_name.clone(),
@@ -121,11 +124,13 @@ fn letter(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Mail {
                 invitee_name: invitee_name.clone(),
             })
         }
-        Content::InvitationDeclined { inviter_first_name, invitee } => Mail::InvitationDeclined(InvitationDeclinedMail {
-            organization,
-            inviter_first_name: inviter_first_name.clone(),
-            invitee: invitee.clone(),
-        }),
+        Content::InvitationDeclined { inviter_first_name, invitee } => {
+            Mail::InvitationDeclined(InvitationDeclinedMail {
+                organization,
+                inviter_first_name: inviter_first_name.clone(),
+                invitee: invitee.clone(),
+            })
+        }
     }
 }
 
