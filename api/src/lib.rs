@@ -115,7 +115,7 @@ fn routes(app: app::App, edge: edge::Edge) -> impl Endpoint {
     let document = openapi::document();
     Route::new()
         .at("/openapi.json", openapi::serve(document.clone()))
-        .at("/docs", openapi::docs())
+        .nest("/docs", openapi::docs())
         .at("/livez", health::live())
         .at("/readyz", health::ready())
         .nest("/v1", openapi::service())

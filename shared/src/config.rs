@@ -202,7 +202,8 @@ impl PublicUrl {
             None => false,
         };
         let https = url.scheme() == "https";
-        if !https && !(url.scheme() == "http" && loopback) {
+        let plain = url.scheme() == "http" && loopback;
+        if !(https || plain) {
             return Err(ConfigError(format!(
                 "PUBLIC_URL={url} must be https: links and cookies travel over it. http is taken only on a loopback address."
             )));

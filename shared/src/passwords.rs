@@ -88,10 +88,12 @@ impl Hasher {
     /// Whether a hash was made with other parameters than today's.
     #[must_use]
     pub fn is_outdated(hash: &str) -> bool {
+        let today = Params::default();
+        let costs = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
         PasswordHash::new(hash)
             .ok()
             .and_then(|hash| Params::try_from(&hash).ok())
-            .is_none_or(|params| params != Params::default())
+            .is_none_or(|params| costs(&params) != costs(&today))
     }
 }
 

@@ -44,9 +44,11 @@ async fn again(tx: &mut Tx, id: InvitationId, lane: Lane) -> Result<()> {
         "open" => {}
         "accepted" => return Err(Refusal::conflict("invitation_accepted", "It was accepted already.").into()),
         "declined" => {
-            return Err(
-                Refusal::conflict("invitation_declined", "It was declined: invite anew if that was a mistake.").into()
-            );
+            return Err(Refusal::conflict(
+                "invitation_declined",
+                "It was declined: invite anew if that was a mistake.",
+            )
+            .into());
         }
         "revoked" => return Err(Refusal::conflict("invitation_revoked", "It was revoked: invite anew.").into()),
         _ => return Err(Refusal::conflict("invitation_expired", "It expired and a newer one took its place.").into()),

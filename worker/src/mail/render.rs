@@ -9,7 +9,7 @@ use minijinja::{
 use url::Url;
 
 use super::{
-    catalogue::{Catalogue, Piece, pieces},
+    catalogue::{Catalogue, MissingString, Piece, pieces},
     mails::Mail,
     text::single_line,
     theme::Theme,
@@ -59,6 +59,12 @@ pub struct Rendered {
 #[derive(Debug, thiserror::Error)]
 #[error("the mail could not be rendered: {0:#}")]
 pub struct RenderError(#[from] Error);
+
+impl From<MissingString> for Error {
+    fn from(missing: MissingString) -> Self {
+        Self::new(ErrorKind::InvalidOperation, missing.to_string())
+    }
+}
 
 macro_rules! templates {
     ($($mail:literal),+ $(,)?) => {
@@ -114,9 +120,8 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
 /// Only if a template is wrong.
 pub fn render(mail: &Mail, context: &Context) -> Result<Rendered, RenderError> {
     let catalogue = Catalogue::of(&context.locale);
-    let missing = |error| Error::new(ErrorKind::InvalidOperation, format!("{error}"));
-    let values = mail.values(catalogue).map_err(missing)?;
-    let common = common_values(mail, context, catalogue);
+    let values = mail.values(catalogue).map_err(Error::from)?;
+    let common = common_values(context, catalogue);
     let render = |file: &str, values: &Value| {
         ENVIRONMENT.get_template(&format!("{}/{file}", mail.name()))?.render(values.clone())
     };
@@ -127,14 +132,13 @@ pub fn render(mail: &Mail, context: &Context) -> Result<Rendered, RenderError> {
     Ok(Rendered { text: tidy(&render("body.txt", &values)?), html: render("body.html", &values)?, subject })
 }
 
-fn common_values(mail: &Mail, context: &Context, catalogue: &'static Catalogue) -> Value {
+fn common_values(context: &Context, catalogue: &'static Catalogue) -> Value {
     let theme = Theme::of(context.branding.color.as_deref());
     let is_loadable = |url: &&str| Url::parse(url).is_ok_and(|url| url.scheme() == "https");
     context! {
         t => Value::from_function(move |state: &mut State, key: &str, values: Kwargs| {
             translate(catalogue, state, key, &values)
         }),
-        mail => mail.name(),
         brand => &context.branding.name,
         logo_url => context.branding.logo_url.as_deref().filter(is_loadable),
         public_url => context.public_url.trim_end_matches('/'),
@@ -152,10 +156,9 @@ fn common_values(mail: &Mail, context: &Context, catalogue: &'static Catalogue) 
 /// `t("invitation.lead", organization=…)`: the string in the reader's language. What is put into it becomes one line,
 /// and is escaped where the template is HTML.
 fn translate(catalogue: &Catalogue, state: &mut State, key: &str, values: &Kwargs) -> Result<Value, Error> {
-    let missing = |error| Error::new(ErrorKind::InvalidOperation, format!("{error}"));
     let longest = if state.name().ends_with("subject.txt") { LONGEST_VALUE_IN_SUBJECT } else { LONGEST_VALUE };
     let mut sentence = String::new();
-    for piece in pieces(catalogue.get(key).map_err(missing)?) {
+    for piece in pieces(catalogue.get(key)?) {
         let value = match piece {
             Piece::Text(text) => Value::from(text),
             Piece::Placeholder(name) => match values.get::<Value>(name)? {
