@@ -207,35 +207,10 @@ fn wrong_parameter(name: &str) -> Problem {
     }
 }
 
-/// The parser names the type it was reading (`failed to parse "…": …`) and, at the end, the field. Callers know fields.
+/// What the parser says names our types; callers know fields, and `input.rs` finds those it can.
 pub(crate) fn unreadable(reason: &str) -> Problem {
-    let field = reason
-        .rsplit_once("(occurred while parsing \"")
-        .and_then(|(_, rest)| rest.split_once('"'))
-        .map(|(field, _)| field)
-        .or_else(|| {
-            reason.rsplit_once("unknown field `").and_then(|(_, rest)| rest.split_once('`')).map(|(field, _)| field)
-        });
-    let (code, message): (_, String) = match field {
-        Some(_) if reason.contains("unknown field") => ("unknown_field", "This field is not known here.".into()),
-        Some(_) => {
-            let words = reason.split_once("\": ").map_or(reason, |(_, words)| words);
-            let words = words.split(" (occurred while parsing").next().unwrap_or_default();
-            ("invalid", format!("This field can't be read: {words}."))
-        }
-        None => {
-            return Problem::new(
-                StatusCode::BAD_REQUEST,
-                "malformed_body",
-                "The body is not the JSON that is expected here.",
-            );
-        }
-    };
-    let field = field.unwrap_or_default();
-    Problem {
-        errors: vec![FieldProblem::new(field, code, &message)],
-        ..Problem::new(StatusCode::BAD_REQUEST, "validation_failed", format!("{field}: {message}"))
-    }
+    tracing::debug!(reason, "a body could not be read");
+    Problem::new(StatusCode::BAD_REQUEST, "malformed_body", "The body is not the JSON that is expected here.")
 }
 
 fn observe(method: &Method, response: &Response, started: Instant) {

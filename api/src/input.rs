@@ -3,10 +3,13 @@
 use poem::{Request, RequestBody, Result};
 use poem_openapi::error::{ContentTypeError, ParseRequestPayloadError};
 use poem_openapi::payload::{Json, Payload};
-use poem_openapi::registry::{MetaRequest, Registry};
-use poem_openapi::types::{ParseFromJSON, ToJSON};
+use chrono::NaiveDate;
+use poem_openapi::registry::{MetaRequest, MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::types::{ParseFromJSON, ToJSON, Type};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde_json::Value;
+use tenantry_shared::error::{FieldError, Refusal};
+use uuid::Uuid;
 
 use crate::edge::unreadable;
 use crate::problem::Problem;
@@ -25,7 +28,85 @@ pub(crate) trait Input: ParseFromJSON + ToJSON {
         if has_nul(&value) {
             return Err(unreadable("a text contains a NUL character"));
         }
-        Self::parse_from_json(Some(value)).map_err(|error| unreadable(&error.into_message()))
+        Self::parse_from_json(Some(value.clone())).map_err(|error| {
+            // The parser stops at the first error and does not say where: the schema does.
+            let errors = wrong_fields::<Self>(&value);
+            match errors.first() {
+                None => unreadable(&error.into_message()),
+                Some(_) => Refusal::invalid(errors).into(),
+            }
+        })
+    }
+}
+
+/// Which fields of an object are missing or of the wrong type, by its schema.
+fn wrong_fields<T: Type>(value: &Value) -> Vec<FieldError> {
+    let mut registry = Registry::new();
+    T::register(&mut registry);
+    let (Value::Object(members), Some(schema)) = (value, registry.schemas.get(T::name().as_ref())) else {
+        return Vec::new();
+    };
+    let mut errors = Vec::new();
+    for (name, property) in &schema.properties {
+        let property = match property {
+            MetaSchemaRef::Inline(property) => property,
+            MetaSchemaRef::Reference(name) => match registry.schemas.get(name) {
+                Some(property) => property,
+                None => continue,
+            },
+        };
+        let required = schema.required.contains(name);
+        match members.get(*name).filter(|value| !value.is_null()) {
+            None if required => errors.push(FieldError::new(*name, "required", format!("{name} is needed."))),
+            Some(value) if !fits(value, property) => {
+                let message = format!("{name} is not {}.", expected(property));
+                errors.push(FieldError::new(*name, "invalid_type", message));
+            }
+            _ => {}
+        }
+    }
+    errors.extend(members.keys().filter(|name| !schema.properties.iter().any(|(known, _)| known == name)).map(|name| {
+        FieldError::new(name.clone(), "unknown_field", format!("{name} is not known here."))
+    }));
+    errors
+}
+
+fn fits(value: &Value, schema: &MetaSchema) -> bool {
+    if !schema.enum_items.is_empty() {
+        return schema.enum_items.contains(value);
+    }
+    match (schema.ty, schema.format) {
+        ("string", Some("uuid")) => value.as_str().is_some_and(|text| Uuid::parse_str(text).is_ok()),
+        ("string", Some("naive-date" | "date")) => value.as_str().is_some_and(|text| text.parse::<NaiveDate>().is_ok()),
+        ("string", _) => value.is_string(),
+        ("integer", _) => value.is_i64() || value.is_u64(),
+        ("number", _) => value.is_number(),
+        ("boolean", _) => value.is_boolean(),
+        ("array", _) => {
+            let item = schema.items.as_deref().and_then(|items| match items {
+                MetaSchemaRef::Inline(item) => Some(item),
+                MetaSchemaRef::Reference(_) => None,
+            });
+            value.as_array().is_some_and(|values| values.iter().all(|value| item.is_none_or(|item| fits(value, item))))
+        }
+        _ => true,
+    }
+}
+
+fn expected(schema: &MetaSchema) -> String {
+    if !schema.enum_items.is_empty() {
+        let items: Vec<&str> = schema.enum_items.iter().filter_map(Value::as_str).collect();
+        return format!("one of {}", items.join(", "));
+    }
+    match (schema.ty, schema.format) {
+        ("string", Some("uuid")) => "a UUID".into(),
+        ("string", Some("naive-date" | "date")) => "a date (YYYY-MM-DD)".into(),
+        ("string", _) => "a text".into(),
+        ("integer", _) => "a whole number".into(),
+        ("number", _) => "a number".into(),
+        ("boolean", _) => "true or false".into(),
+        ("array", _) => "a list of the right things".into(),
+        _ => "what is expected".into(),
     }
 }
 

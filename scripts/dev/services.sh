@@ -168,17 +168,17 @@ END
 
 # --- the web mailbox
 
-# MailDev, as the lock file in scripts/maildev says. It lives there and not in .local, for its web server serves no page
-# from below a folder whose name begins with a dot.
+# MailDev, as the lock file in scripts/maildev says.
 install_mailbox() {
-  local modules=$ROOT/scripts/maildev/node_modules
-  MAILDEV=$modules/maildev/dist/bin/maildev.js
-  MAILDEV_INSTALLED=$modules/.installed
-  if cmp -s scripts/maildev/package-lock.json "$MAILDEV_INSTALLED"; then return; fi
+  MAILDEV=$LOCAL/maildev/node_modules/maildev/dist/bin/maildev.js
+  if cmp -s scripts/maildev/package-lock.json "$LOCAL/maildev/installed"; then return; fi
+  rm -rf "$LOCAL/maildev"
+  mkdir -p "$LOCAL/maildev"
+  cp scripts/maildev/package.json scripts/maildev/package-lock.json "$LOCAL/maildev"
   run_logged "Installing the web mailbox, MailDev" mailbox \
-    npm ci --prefix scripts/maildev --omit=dev --ignore-scripts --no-audit --no-fund --no-update-notifier
+    npm ci --prefix "$LOCAL/maildev" --omit=dev --ignore-scripts --no-audit --no-fund --no-update-notifier
   # Last, so that half an installation is never taken for a whole one.
-  cp scripts/maildev/package-lock.json "$MAILDEV_INSTALLED"
+  mv "$LOCAL/maildev/package-lock.json" "$LOCAL/maildev/installed"
 }
 
 start_mailbox() {
@@ -189,7 +189,7 @@ start_mailbox() {
   choose_port mailbox mailbox "${TENANTRY_MAIL_PORT:-}" TENANTRY_MAIL_PORT
   SMTP_URL=smtp://127.0.0.1:$smtp
   MAILBOX_URL=http://127.0.0.1:$PORT
-  if runs_as mailbox "$smtp-$PORT" "$MAILDEV_INSTALLED"; then return; fi
+  if runs_as mailbox "$smtp-$PORT" "$LOCAL/maildev/installed"; then return; fi
   say "Starting the web mailbox"
   (umask 077 && mkdir -p "$STATE/mail")
   # shellcheck disable=SC2046,SC2086 # one word for each of the caller's variables that would configure it
