@@ -15,6 +15,8 @@ begin
     execute format('grant tenantry_across to %I', current_user);
 exception when unique_violation then null;
 end $$;
+-- Before Postgres 15 everyone could make tables here.
+revoke create on schema public from public;
 grant usage on schema public to tenantry_app, tenantry_across;
 
 -- The organization of this transaction; null where none was set, and then tenant tables show no rows.

@@ -79,7 +79,14 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         let _entered = span.entered();
         let mut response = match answered {
             Ok(response) => response.into_response(),
-            Err(error) => problem_of(error, &path).respond(&request_id),
+            Err(error) => {
+                let operation = error.data::<OperationId>().cloned();
+                let mut response = problem_of(&error, &path).respond(&request_id);
+                if let Some(operation) = operation {
+                    response.set_data(operation);
+                }
+                response
+            }
         };
         self.edge.dress(&mut response, &request_id, &path);
         observe(&method, &response, started);
@@ -167,7 +174,7 @@ fn request_id(request: &Request, clock: &Clock) -> String {
 }
 
 /// Ours pass; what the framework made becomes one of ours.
-fn problem_of(error: poem::Error, path: &str) -> Problem {
+fn problem_of(error: &poem::Error, path: &str) -> Problem {
     if let Some(problem) = error.data::<Problem>() {
         return problem.clone();
     }
@@ -195,7 +202,7 @@ fn problem_of(error: poem::Error, path: &str) -> Problem {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path does not take this method.")
         }
         status if status.is_client_error() => Problem::new(status, "bad_request", "The request could not be read."),
-        _ => Problem::internal(&error),
+        _ => Problem::internal(error),
     }
 }
 

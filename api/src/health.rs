@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use poem::http::StatusCode;
+use poem::http::{HeaderValue, StatusCode, header};
 use poem::web::{Data, Json};
 use poem::{Endpoint, IntoResponse, Response, get, handler};
 use serde_json::json;
@@ -43,7 +43,11 @@ async fn readiness(app: Data<&App>) -> Response {
         (Ok(()), true) => (StatusCode::OK, "ok"),
     };
     let body = json!({ "status": summary, "postgres": word(postgres.is_ok()), "redis": word(redis) });
-    Json(body).with_status(status).with_header("Retry-After", "5").into_response()
+    let mut response = Json(body).with_status(status).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response
 }
 
 async fn ping(client: &redis::Client) -> bool {

@@ -1,9 +1,9 @@
 //! JSON bodies: strict about what is unknown, lenient about what is read-only.
 
+use chrono::NaiveDate;
 use poem::{Request, RequestBody, Result};
 use poem_openapi::error::{ContentTypeError, ParseRequestPayloadError};
 use poem_openapi::payload::{Json, Payload};
-use chrono::NaiveDate;
 use poem_openapi::registry::{MetaRequest, MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{ParseFromJSON, ToJSON, Type};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
@@ -65,9 +65,12 @@ fn wrong_fields<T: Type>(value: &Value) -> Vec<FieldError> {
             _ => {}
         }
     }
-    errors.extend(members.keys().filter(|name| !schema.properties.iter().any(|(known, _)| known == name)).map(|name| {
-        FieldError::new(name.clone(), "unknown_field", format!("{name} is not known here."))
-    }));
+    errors.extend(
+        members
+            .keys()
+            .filter(|name| !schema.properties.iter().any(|(known, _)| known == name))
+            .map(|name| FieldError::new(name.clone(), "unknown_field", format!("{name} is not known here."))),
+    );
     errors
 }
 

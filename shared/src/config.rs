@@ -122,7 +122,7 @@ impl AppLogin {
 /// Where Redis is.
 #[derive(Clone, Debug, Args)]
 pub struct RedisConfig {
-    /// `redis://[:password@]host:port[/db]`, or `rediss://…`.
+    /// `redis://[:password@]host:port[/db]`.
     #[arg(long, env, hide_env_values = true)]
     pub redis_url: Option<SecretString>,
     /// A file that holds REDIS_URL.
