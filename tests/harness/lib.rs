@@ -1,1 +1,51 @@
-//! x
+//! What the tests stand on: a running Tenantry of their own ([`TestApp`], or [`Processes`] where a process must die), a
+//! caller of its API ([`Caller`]), and a mail server that records all and can be told to misbehave ([`Smtp`]).
+//!
+//! Helpers go through the front door. What they look up behind it, as the database's superuser ([`Database::rows`]), are
+//! things no answer shows: rows of an outbox, digests of an organization.
+
+mod app;
+mod browser;
+mod caller;
+mod database;
+mod environment;
+mod mail;
+mod processes;
+mod smtp;
+mod wait;
+
+pub use app::{Builder, TestApp};
+pub use browser::Browser;
+pub use caller::{Answer, Caller, Call, PASSWORD};
+pub use database::Database;
+pub use environment::{repository, required};
+pub use mail::{Link, Mail, Mailbox};
+pub use processes::{MailDev, Processes, RedisServer, Which, free_port, redis_keys_and_values, run_to_end};
+pub use smtp::{Smtp, Stage};
+pub use wait::eventually;
+
+use chrono::TimeDelta;
+
+/// So many days.
+#[must_use]
+pub fn days(days: i64) -> TimeDelta {
+    TimeDelta::days(days)
+}
+
+/// So many hours.
+#[must_use]
+pub fn hours(hours: i64) -> TimeDelta {
+    TimeDelta::hours(hours)
+}
+
+/// So many minutes.
+#[must_use]
+pub fn minutes(minutes: i64) -> TimeDelta {
+    TimeDelta::minutes(minutes)
+}
+
+/// So many seconds.
+#[must_use]
+pub fn seconds(seconds: i64) -> TimeDelta {
+    TimeDelta::seconds(seconds)
+}

@@ -1,1 +1,3 @@
-//! x
+//! What Tenantry promises, tried through its front door: one module a feature, each test a rule.
+
+mod frame;

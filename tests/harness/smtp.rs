@@ -1,0 +1,334 @@
+//! A mail server that records what it is given and can be told to misbehave. It holds a real conversation over TCP.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use crate::Mail;
+
+/// At which point of a conversation something happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// As the answer to `RCPT TO`.
+    Recipient,
+    /// As the answer to the message, after its last dot.
+    Message,
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Answer(Stage, String),
+    Hang,
+    CloseBefore250,
+    CloseAfter250,
+}
+
+impl Act {
+    fn stage(&self) -> Stage {
+        match self {
+            Self::Answer(stage, _) => *stage,
+            Self::Hang | Self::CloseBefore250 | Self::CloseAfter250 => Stage::Message,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    script: Vec<Act>,
+    mails: Vec<Mail>,
+    transcript: Vec<String>,
+    /// Messages that were received whole and have had no answer.
+    hanging: usize,
+    is_read: Vec<bool>,
+}
+
+#[derive(Debug)]
+struct Server {
+    state: Mutex<State>,
+    changed: Notify,
+    /// False closes the port and every connection.
+    open: watch::Sender<bool>,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Smtp {
+    server: Arc<Server>,
+    address: SocketAddr,
+    _task: Arc<Task>,
+}
+
+#[derive(Debug)]
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Smtp {
+    /// Starts one on a free port of 127.0.0.1.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let (open, _) = watch::channel(true);
+        let server = Arc::new(Server { state: Mutex::default(), changed: Notify::new(), open });
+        let task = Task(tokio::spawn(serve(Arc::clone(&server), listener, address)));
+        Self { server, address, _task: Arc::new(task) }
+    }
+
+    /// Where it is, as `SMTP_URL` says it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("smtp://{}", self.address)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.server.state()
+    }
+
+    fn plan(&self, times: usize, act: &Act) {
+        self.state().script.extend(std::iter::repeat_n(act.clone(), times));
+    }
+
+    /// Answers the next `times` times at `stage` with `reply`: `451 4.3.0 Not now`.
+    pub fn answer_next(&self, stage: Stage, times: usize, reply: &str) {
+        self.plan(times, &Act::Answer(stage, reply.to_owned()));
+    }
+
+    /// Takes the next message whole and never answers it.
+    pub fn hang_at_next_message(&self) {
+        self.plan(1, &Act::Hang);
+    }
+
+    /// Drops the connection instead of answering the next message with 250. The mail is not taken.
+    pub fn close_before_next_250(&self) {
+        self.plan(1, &Act::CloseBefore250);
+    }
+
+    /// Takes the next message, answers 250, and drops the connection.
+    pub fn close_after_next_250(&self) {
+        self.plan(1, &Act::CloseAfter250);
+    }
+
+    /// Closes the port and all connections, until [`Smtp::accept_connections`].
+    pub fn refuse_connections(&self) {
+        self.server.open.send_replace(false);
+    }
+
+    /// Opens the port again.
+    pub fn accept_connections(&self) {
+        self.server.open.send_replace(true);
+    }
+
+    /// Whether everything that was planned has happened.
+    #[must_use]
+    pub fn is_script_over(&self) -> bool {
+        self.state().script.is_empty()
+    }
+
+    /// Waits until a message hangs: received whole, not answered.
+    pub async fn until_a_message_hangs(&self) {
+        crate::eventually("a message that hangs", || async { (self.state().hanging > 0).then_some(()) }).await;
+    }
+
+    /// Every mail that was taken, oldest first.
+    #[must_use]
+    pub fn mails(&self) -> Vec<Mail> {
+        self.state().mails.clone()
+    }
+
+    /// What clients said, line by line, without messages.
+    #[must_use]
+    pub fn transcript(&self) -> Vec<String> {
+        self.state().transcript.clone()
+    }
+
+    /// The newest mail to an address that was not given out yet; it and all older ones to it are read then.
+    pub(crate) fn take_newest_to(&self, address: &str) -> Option<Mail> {
+        let mut state = self.state();
+        let State { mails, is_read, .. } = &mut *state;
+        is_read.resize(mails.len(), false);
+        let mut newest = None;
+        for (mail, is_read) in mails.iter().zip(is_read.iter_mut()) {
+            if mail.recipients.iter().any(|recipient| recipient == address) && !std::mem::replace(is_read, true) {
+                newest = Some(mail.clone());
+            }
+        }
+        newest
+    }
+
+    pub(crate) async fn changed(&self) {
+        self.server.changed.notified().await;
+    }
+}
+
+impl Server {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nobody panics while holding it")
+    }
+
+    /// What is planned for this stage, if it is its turn.
+    fn next_act(&self, stage: Stage) -> Option<Act> {
+        let mut state = self.state();
+        let first = state.script.first().filter(|act| act.stage() == stage).is_some();
+        first.then(|| state.script.remove(0))
+    }
+
+    fn take(&self, mail: Mail) {
+        self.state().mails.push(mail);
+        self.changed.notify_waiters();
+    }
+}
+
+async fn serve(server: Arc<Server>, listener: TcpListener, address: SocketAddr) {
+    let mut listener = Some(listener);
+    let mut open = server.open.subscribe();
+    loop {
+        let is_open = *open.borrow_and_update();
+        match (is_open, listener.take()) {
+            (false, _) => {
+                if open.changed().await.is_err() {
+                    return;
+                }
+            }
+            (true, None) => listener = TcpListener::bind(address).await.ok(),
+            (true, Some(listening)) => {
+                tokio::select! {
+                    accepted = listening.accept() => if let Ok((stream, _)) = accepted {
+                        let (server, mut open) = (Arc::clone(&server), open.clone());
+                        tokio::spawn(async move {
+                            tokio::select! {
+                                _ = converse(&server, stream) => {}
+                                _ = open.wait_for(|is_open| !is_open) => {}
+                            }
+                        });
+                    },
+                    _ = open.changed() => {}
+                }
+                listener = Some(listening);
+            }
+        }
+    }
+}
+
+/// Who says what in one conversation.
+struct Conversation<'s> {
+    server: &'s Server,
+    stream: BufReader<TcpStream>,
+    sender: String,
+    recipients: Vec<String>,
+}
+
+async fn converse(server: &Server, stream: TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut talk = Conversation { server, stream: BufReader::new(stream), sender: String::new(), recipients: Vec::new() };
+    talk.say("220 mail.test ready").await?;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if talk.stream.read_until(b'\n', &mut line).await? == 0 {
+            return Ok(());
+        }
+        let command = String::from_utf8_lossy(&line).trim_end().to_owned();
+        server.state().transcript.push(command.clone());
+        if !talk.answer(&command).await? {
+            return Ok(());
+        }
+    }
+}
+
+impl Conversation<'_> {
+    async fn say(&mut self, reply: &str) -> std::io::Result<()> {
+        self.stream.write_all(format!("{reply}\r\n").as_bytes()).await
+    }
+
+    /// False ends the conversation.
+    async fn answer(&mut self, command: &str) -> std::io::Result<bool> {
+        let upper = command.to_ascii_uppercase();
+        if upper.starts_with("EHLO") {
+            self.say("250-mail.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8").await?;
+        } else if upper.starts_with("MAIL FROM:") {
+            self.sender = address_in(command);
+            self.recipients.clear();
+            self.say("250 2.1.0 Ok").await?;
+        } else if upper.starts_with("RCPT TO:") {
+            match self.server.next_act(Stage::Recipient) {
+                Some(Act::Answer(_, reply)) => self.say(&reply).await?,
+                _ => {
+                    self.recipients.push(address_in(command));
+                    self.say("250 2.1.5 Ok").await?;
+                }
+            }
+        } else if upper == "DATA" {
+            if self.recipients.is_empty() {
+                self.say("554 5.5.1 No valid recipients").await?;
+                return Ok(true);
+            }
+            self.say("354 Go ahead").await?;
+            let raw = self.message().await?;
+            return self.decide(raw).await;
+        } else if upper == "QUIT" {
+            self.say("221 2.0.0 Bye").await?;
+            return Ok(false);
+        } else {
+            // RSET, NOOP.
+            self.recipients.clear();
+            self.say("250 2.0.0 Ok").await?;
+        }
+        Ok(true)
+    }
+
+    async fn message(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut message = Vec::new();
+        loop {
+            let start = message.len();
+            if self.stream.read_until(b'\n', &mut message).await? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            match &message[start..] {
+                b".\r\n" => {
+                    message.truncate(start);
+                    return Ok(message);
+                }
+                [b'.', ..] => drop(message.remove(start)),
+                _ => {}
+            }
+        }
+    }
+
+    async fn decide(&mut self, raw: Vec<u8>) -> std::io::Result<bool> {
+        let mail = Mail::new(self.sender.clone(), std::mem::take(&mut self.recipients), raw);
+        match self.server.next_act(Stage::Message) {
+            Some(Act::Answer(_, reply)) => self.say(&reply).await?,
+            Some(Act::Hang) => {
+                self.server.state().hanging += 1;
+                // Until the client goes away.
+                let mut rest = Vec::new();
+                let _ = self.stream.read_until(b'\n', &mut rest).await;
+                self.server.state().hanging -= 1;
+                return Ok(false);
+            }
+            Some(Act::CloseBefore250) => return Ok(false),
+            Some(Act::CloseAfter250) => {
+                self.server.take(mail);
+                self.say("250 2.0.0 Taken").await?;
+                return Ok(false);
+            }
+            None => {
+                self.server.take(mail);
+                self.say("250 2.0.0 Taken").await?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn address_in(command: &str) -> String {
+    command.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(String::new(), |(address, _)| address.to_owned())
+}
