@@ -17,6 +17,7 @@ use tenantry_shared::ids::new_uuid;
 use tokio::time::timeout;
 use tracing::Instrument;
 
+use crate::pages::Browser;
 use crate::problem::{FieldProblem, Problem};
 
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -72,6 +73,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         let method = request.method().clone();
         // The path only: a query may hold a link's token.
         let path = request.uri().path().to_owned();
+        let browser = Browser::find(request.headers(), &path);
         let span = tracing::info_span!(
             "request", request_id, %method, path, organization = tracing::field::Empty, actor = tracing::field::Empty
         );
@@ -79,7 +81,13 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         let _entered = span.entered();
         let mut response = match answered {
             Ok(response) => response.into_response(),
-            Err(error) => problem_of(error, &path).respond(&request_id),
+            Err(error) => {
+                let problem = problem_of(error, &path);
+                match browser {
+                    Some(browser) => browser.show(&problem, &path, &request_id),
+                    None => problem.respond(&request_id),
+                }
+            }
         };
         self.edge.dress(&mut response, &request_id, &path);
         observe(&method, &response, started);
@@ -136,7 +144,7 @@ impl Edge {
             headers.insert(REQUEST_ID, value);
         }
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
         if self.https {
             headers.insert(
                 header::STRICT_TRANSPORT_SECURITY,
