@@ -17,6 +17,7 @@ use tenantry_shared::ids::new_uuid;
 use tokio::time::timeout;
 use tracing::Instrument;
 
+use crate::pages::Browser;
 use crate::problem::{FieldProblem, Problem};
 
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -72,6 +73,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         let method = request.method().clone();
         // The path only: a query may hold a link's token.
         let path = request.uri().path().to_owned();
+        let browser = Browser::find(request.headers(), &path);
         let span = tracing::info_span!(
             "request", request_id, %method, path, organization = tracing::field::Empty, actor = tracing::field::Empty
         );
@@ -81,7 +83,11 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
             Ok(response) => response.into_response(),
             Err(error) => {
                 let operation = error.data::<OperationId>().cloned();
-                let mut response = problem_of(&error, &path).respond(&request_id);
+                let problem = problem_of(&error, &path);
+                let mut response = match browser {
+                    Some(browser) => browser.show(&problem, &path, &request_id),
+                    None => problem.respond(&request_id),
+                };
                 if let Some(operation) = operation {
                     response.set_data(operation);
                 }
@@ -148,7 +154,7 @@ impl Edge {
             headers.insert(REQUEST_ID, value);
         }
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
         if self.https {
             headers.insert(
                 header::STRICT_TRANSPORT_SECURITY,

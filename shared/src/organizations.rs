@@ -80,6 +80,7 @@ pub struct Organization {
     pub name: String,
     pub slug: String,
     pub created_at: DateTime<Utc>,
+    pub branding: serde_json::Value,
     pub version: i64,
 }
 

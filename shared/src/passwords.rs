@@ -151,9 +151,25 @@ pub fn check_policy(
 struct GoodReset {
     id: PasswordResetId,
     user_id: UserId,
-    email: String,
-    organization: String,
-    min_length: i32,
+    shown: ResetPreview,
+}
+
+/// What the page that asks for the new password shows.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "as in the organization and the user")]
+pub struct ResetPreview {
+    pub organization_name: String,
+    pub organization_slug: String,
+    pub branding: serde_json::Value,
+    pub email: String,
+    pub password_min_length: i32,
+    pub locale: String,
+}
+
+impl GoodReset {
+    fn wearer(&self) -> Wearer<'_> {
+        Wearer { email: &self.shown.email, organization: &self.shown.organization_name }
+    }
 }
 
 /// Begins a reset for whoever has this address or user name, if anyone: the caller can't tell.
@@ -222,7 +238,8 @@ fn link_dead() -> Refusal {
 async fn get_good_reset(tx: &mut Tx, id: PasswordResetId) -> Result<GoodReset> {
     let row = sqlx::query!(
         r#"select p.user_id as "user_id: UserId", p.used_at, p.superseded_at, p.valid_until, u.email, u.is_active,
-                  o.name as organization, o.password_min_length
+                  o.name as organization_name, o.slug as organization_slug, o.branding, o.password_min_length,
+                  coalesce(u.preferences ->> 'lang', o.locale) as "locale!"
            from password_resets p
            join users u on u.organization_id = p.organization_id and u.id = p.user_id
            join organizations o on o.organization_id = p.organization_id
@@ -244,20 +261,22 @@ async fn get_good_reset(tx: &mut Tx, id: PasswordResetId) -> Result<GoodReset> {
     if row.valid_until <= tx.now() {
         return dead("link_expired", "This link has expired. Ask for a new one.");
     }
-    Ok(GoodReset {
-        id,
-        user_id: row.user_id,
+    let shown = ResetPreview {
+        organization_name: row.organization_name,
+        organization_slug: row.organization_slug,
+        branding: row.branding,
         email: row.email,
-        organization: row.organization,
-        min_length: row.password_min_length,
-    })
+        password_min_length: row.password_min_length,
+        locale: row.locale,
+    };
+    Ok(GoodReset { id, user_id: row.user_id, shown })
 }
 
-/// Whether the link of a reset is good still, for the page that asks for the new password. Answers the address it is for.
-pub async fn preview_reset(db: &Db, links: &Links, token: &str) -> Result<String> {
+/// Whose password a link is for, if it is good still. Changes nothing.
+pub async fn preview_reset(db: &Db, links: &Links, token: &str) -> Result<ResetPreview> {
     let link = links.read(LinkKind::Password, token).ok_or_else(link_dead)?;
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, Origin::default()).await?;
-    Ok(get_good_reset(&mut tx, link.id.into()).await?.email)
+    Ok(get_good_reset(&mut tx, link.id.into()).await?.shown)
 }
 
 /// Sets the password of whoever was mailed the link: verifies his address, and ends all his sessions.
@@ -277,11 +296,10 @@ pub async fn confirm_reset(
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin.clone()).await?;
     let reset = get_good_reset(&mut tx, id).await?;
     drop(tx);
-    let wearer = Wearer { email: &reset.email, organization: &reset.organization };
-    check_policy("new_password", password, reset.min_length, &wearer)?;
+    check_policy("new_password", password, reset.shown.password_min_length, &reset.wearer())?;
     let hash = hasher.hash(password).await?;
     // Hashing takes a while, so no transaction was held open: look again.
-    let actor = Actor::User { id: reset.user_id, name: reset.email.clone(), session_id: None };
+    let actor = Actor::User { id: reset.user_id, name: reset.shown.email.clone(), session_id: None };
     let mut tx = db.begin(&link.tenant, actor, origin).await?;
     let reset = get_good_reset(&mut tx, id).await?;
     sqlx::query!(
@@ -294,7 +312,7 @@ pub async fn confirm_reset(
     .await?;
     store(&mut tx, reset.user_id, &hash, true).await?;
     sessions::kill_all(&mut tx, reset.user_id, None).await?;
-    tx.audit(Event::new("password.reset", "user", reset.user_id, &reset.email)).await?;
+    tx.audit(Event::new("password.reset", "user", reset.user_id, &reset.shown.email)).await?;
     tx.commit().await
 }
 

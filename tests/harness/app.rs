@@ -70,7 +70,12 @@ impl Address {
 }
 
 /// The flags that all processes of one Tenantry share.
-pub(crate) fn common_flags(database: &Database, redis_url: &str, namespace: &str, url: &str) -> Vec<(&'static str, String)> {
+pub(crate) fn common_flags(
+    database: &Database,
+    redis_url: &str,
+    namespace: &str,
+    url: &str,
+) -> Vec<(&'static str, String)> {
     vec![
         ("database-app-url", database.app_url()),
         ("database-pool-size", "5".into()),
@@ -123,7 +128,8 @@ impl TestApp {
         let (url, api) = start_api(&database, &redis, &namespace, &clock).await;
         let mut flags = common_flags(&database, &redis, &namespace, &url);
         flags.extend(worker_flags(&smtp.url()));
-        let worker = tenantry_worker::start(&parse::<WorkerConfig>(&flags), clock.clone()).await.expect("the worker starts");
+        let worker =
+            tenantry_worker::start(&parse::<WorkerConfig>(&flags), clock.clone()).await.expect("the worker starts");
         let address = Arc::new(Address::new(url, database, &clock));
         let (api, worker) = (Some(api), Some(worker));
         Self { address, api, worker, smtp, namespace, is_finished: AtomicBool::new(false), clock }
@@ -219,7 +225,12 @@ impl Drop for TestApp {
 }
 
 /// On a free port; if someone else was faster, on another.
-async fn start_api(database: &Database, redis: &str, namespace: &str, clock: &Clock) -> (String, tenantry_api::Running) {
+async fn start_api(
+    database: &Database,
+    redis: &str,
+    namespace: &str,
+    clock: &Clock,
+) -> (String, tenantry_api::Running) {
     for _ in 0..10 {
         let port = free_port();
         let url = format!("http://127.0.0.1:{port}");

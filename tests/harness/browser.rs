@@ -51,7 +51,11 @@ impl Browser {
             reqwest::get(format!("{url}/status")).await.is_ok_and(|answer| answer.status().is_success()).then_some(())
         })
         .await;
-        let client = ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&url).await.expect("Chromium starts");
+        let client = ClientBuilder::new(HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&url)
+            .await
+            .expect("Chromium starts");
         Self { client, _driver: driver, _profile: profile }
     }
 
@@ -83,7 +87,8 @@ impl Browser {
     /// Types into the field that a label of this text names.
     pub async fn fill(&self, label: &str, text: &str) {
         let id = self.labelled(label).await;
-        let field = self.client.find(Locator::Id(&id)).await.unwrap_or_else(|e| panic!("the label {label:?} names {id}: {e}"));
+        let field =
+            self.client.find(Locator::Id(&id)).await.unwrap_or_else(|e| panic!("the label {label:?} names {id}: {e}"));
         field.clear().await.expect("a field");
         field.send_keys(text).await.expect("a field takes text");
     }
@@ -124,14 +129,19 @@ impl Browser {
                 return;
             }
             let now = tokio::time::Instant::now();
-            assert!(now < deadline, "the page does not say {text:?} but:\n{body}\nat {:?}", self.client.current_url().await);
+            assert!(
+                now < deadline,
+                "the page does not say {text:?} but:\n{body}\nat {:?}",
+                self.client.current_url().await
+            );
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
     }
 
     /// How wide what the page holds is, in pixels: more than the window means that a phone must scroll sideways.
     pub async fn content_width(&self) -> i64 {
-        let width = self.client.execute("return document.documentElement.scrollWidth", vec![]).await.expect("a script runs");
+        let width =
+            self.client.execute("return document.documentElement.scrollWidth", vec![]).await.expect("a script runs");
         width.as_i64().unwrap_or_default()
     }
 

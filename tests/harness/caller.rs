@@ -70,7 +70,14 @@ impl Caller {
         if let Some(authorization) = &self.authorization {
             headers.insert("authorization", HeaderValue::from_str(authorization).expect("a header value"));
         }
-        Call { http: self.address.http.clone(), method, url, headers, body: None, location: std::panic::Location::caller() }
+        Call {
+            http: self.address.http.clone(),
+            method,
+            url,
+            headers,
+            body: None,
+            location: std::panic::Location::caller(),
+        }
     }
 
     /// The same person with another `Authorization` header, or none.
@@ -141,7 +148,8 @@ impl Caller {
     /// Whoever holds the token of this answer.
     pub async fn signed_in(&self, slug: &str, session: &Value) -> Self {
         let token = session["token"].as_str().expect("an answer with a token");
-        let caller = Self { slug: Some(slug.to_owned()), authorization: Some(format!("Bearer {token}")), ..self.clone() };
+        let caller =
+            Self { slug: Some(slug.to_owned()), authorization: Some(format!("Bearer {token}")), ..self.clone() };
         let me = caller.get("/iam/current-user").await.ok();
         let id = me["id"].as_str().and_then(|id| Uuid::parse_str(id).ok()).expect("a user has an id");
         Self { email: me["email"].as_str().unwrap_or_default().to_owned(), id, ..caller }
@@ -263,8 +271,11 @@ impl Answer {
     /// Request and answer, for whoever reads why a test failed.
     #[must_use]
     pub fn whole(&self) -> String {
-        let headers: Vec<String> =
-            self.headers.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))).collect();
+        let headers: Vec<String> = self
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+            .collect();
         let text: String = self.text.chars().take(4_000).collect();
         format!("{}\n\n{}\n{}\n\n{text}", self.what, self.status, headers.join("\n"))
     }
@@ -308,7 +319,11 @@ impl Answer {
     #[expect(clippy::must_use_candidate, reason = "often only the code matters")]
     pub fn problem(self, status: u16, code: &str) -> Value {
         let problem = self.any_problem();
-        assert!(self.status.as_u16() == status && problem["code"] == code, "expected {status} {code}:\n\n{}\n", self.whole());
+        assert!(
+            self.status.as_u16() == status && problem["code"] == code,
+            "expected {status} {code}:\n\n{}\n",
+            self.whole()
+        );
         problem
     }
 
@@ -319,14 +334,20 @@ impl Answer {
         let (problem, whole) = (self.json(), self.whole());
         assert_eq!(self.header("content-type"), "application/problem+json", "not a problem:\n\n{whole}\n");
         for field in ["type", "title", "detail", "code", "message", "request_id"] {
-            assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "a problem has a {field}:\n\n{whole}\n");
+            assert!(
+                problem[field].as_str().is_some_and(|text| !text.is_empty()),
+                "a problem has a {field}:\n\n{whole}\n"
+            );
         }
         assert_eq!(problem["status"], self.status.as_u16(), "the status is said alike:\n\n{whole}\n");
         assert_eq!(problem["message"], problem["detail"], "message is detail:\n\n{whole}\n");
         assert_eq!(problem["request_id"], self.header("x-request-id"), "the id of the request:\n\n{whole}\n");
         for error in problem["errors"].as_array().unwrap_or_else(|| panic!("errors is a list:\n\n{whole}\n")) {
             for field in ["field", "code", "message"] {
-                assert!(error[field].as_str().is_some_and(|text| !text.is_empty()), "an error has a {field}:\n\n{whole}\n");
+                assert!(
+                    error[field].as_str().is_some_and(|text| !text.is_empty()),
+                    "an error has a {field}:\n\n{whole}\n"
+                );
             }
         }
         problem
@@ -337,7 +358,12 @@ impl Answer {
     pub fn invalid(self, field: &str, code: &str) {
         let whole = self.whole();
         let problem = self.problem(400, "validation_failed");
-        let errors: Vec<_> = problem["errors"].as_array().into_iter().flatten().map(|e| (e["field"].as_str(), e["code"].as_str())).collect();
+        let errors: Vec<_> = problem["errors"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|e| (e["field"].as_str(), e["code"].as_str()))
+            .collect();
         assert_eq!(errors, [(Some(field), Some(code))], "expected {code} at {field} alone:\n\n{whole}\n");
     }
 }

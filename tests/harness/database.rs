@@ -63,7 +63,8 @@ async fn prepare_and_clean(ready: &Sender<u32>, bin: &Receiver<String>) {
 
 /// Databases of runs that are over: nobody holds their lock.
 async fn drop_what_earlier_runs_left(connection: &mut PgConnection) {
-    let databases = rows(&mut *connection, &format!("select datname from pg_database where datname like '{PREFIX}\\_%'")).await;
+    let databases =
+        rows(&mut *connection, &format!("select datname from pg_database where datname like '{PREFIX}\\_%'")).await;
     let mut over: HashMap<String, bool> = HashMap::new();
     for database in databases.iter().filter_map(|row| row["datname"].as_str()) {
         let run = database.split('_').nth(2).unwrap_or_default().to_owned();
@@ -82,7 +83,8 @@ async fn drop_what_earlier_runs_left(connection: &mut PgConnection) {
 }
 
 fn superuser(database: Option<&str>) -> PgConnectOptions {
-    let options = PgConnectOptions::from_str(&required("TEST_DATABASE_URL")).expect("TEST_DATABASE_URL is a Postgres URL");
+    let options =
+        PgConnectOptions::from_str(&required("TEST_DATABASE_URL")).expect("TEST_DATABASE_URL is a Postgres URL");
     match database {
         Some(database) => options.database(database),
         None => options,

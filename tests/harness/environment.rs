@@ -8,11 +8,16 @@ use std::path::{Path, PathBuf};
 /// If it is not set.
 #[must_use]
 #[track_caller]
-#[expect(clippy::disallowed_methods, reason = "tests have no configuration of their own: their environment is made by ./dev test")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests have no configuration of their own: their environment is made by ./dev test"
+)]
 pub fn required(name: &str) -> String {
     match std::env::var(name) {
         Ok(value) if !value.is_empty() => value,
-        _ => panic!("{name} is not set: run the tests with `./dev test`, which starts what they need and says where it is."),
+        _ => panic!(
+            "{name} is not set: run the tests with `./dev test`, which starts what they need and says where it is."
+        ),
     }
 }
 

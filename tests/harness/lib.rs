@@ -16,7 +16,7 @@ mod wait;
 
 pub use app::{Builder, TestApp};
 pub use browser::Browser;
-pub use caller::{Answer, Caller, Call, PASSWORD};
+pub use caller::{Answer, Call, Caller, PASSWORD};
 pub use database::Database;
 pub use environment::{repository, required};
 pub use mail::{Link, Mail, Mailbox};

@@ -60,7 +60,12 @@ impl Mail {
     /// Every link of its plain text.
     #[must_use]
     pub fn links(&self) -> Vec<Link> {
-        self.text().split_whitespace().filter_map(|word| Url::parse(word).ok()).filter(|url| url.has_host()).map(Link).collect()
+        self.text()
+            .split_whitespace()
+            .filter_map(|word| Url::parse(word).ok())
+            .filter(|url| url.has_host())
+            .map(Link)
+            .collect()
     }
 
     /// The link it is about: the first one that carries a token.
@@ -138,7 +143,8 @@ impl Mailbox {
                 }
             };
             let Ok(mail) = tokio::time::timeout(patience, wait).await else {
-                let others: Vec<_> = smtp.mails().iter().map(|mail| (mail.recipients.clone(), mail.subject())).collect();
+                let others: Vec<_> =
+                    smtp.mails().iter().map(|mail| (mail.recipients.clone(), mail.subject())).collect();
                 panic!("{from}: no (new) mail to {address} within {patience:?}; there were {others:?}");
             };
             mail

@@ -73,7 +73,11 @@ pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>, log: Option<File>) -
 }
 
 /// Runs a program to its end, a minute at most: its exit code, and all that it wrote.
-pub async fn run_to_end(program: impl AsRef<Path>, arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+pub async fn run_to_end(
+    program: impl AsRef<Path>,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> (Option<i32>, String) {
     let program = program.as_ref();
     let mut command = command(program, None);
     command.args(arguments).envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -198,10 +202,14 @@ pub async fn redis_keys_and_values(url: &str) -> String {
 fn text_of(value: &redis::Value) -> String {
     match value {
         redis::Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        redis::Value::Array(items) | redis::Value::Set(items) => items.iter().map(text_of).collect::<Vec<_>>().join(" "),
-        redis::Value::Map(pairs) => {
-            pairs.iter().map(|(key, value)| format!("{} {}", text_of(key), text_of(value))).collect::<Vec<_>>().join(" ")
+        redis::Value::Array(items) | redis::Value::Set(items) => {
+            items.iter().map(text_of).collect::<Vec<_>>().join(" ")
         }
+        redis::Value::Map(pairs) => pairs
+            .iter()
+            .map(|(key, value)| format!("{} {}", text_of(key), text_of(value)))
+            .collect::<Vec<_>>()
+            .join(" "),
         other => format!("{other:?}"),
     }
 }
@@ -231,7 +239,8 @@ impl Processes {
 
     /// The same, with mail going to another server.
     pub async fn start_with_mail_to(smtp_url: Option<String>) -> Self {
-        let (database, redis, smtp) = (Arc::new(Database::create().await), RedisServer::start().await, Smtp::start().await);
+        let (database, redis, smtp) =
+            (Arc::new(Database::create().await), RedisServer::start().await, Smtp::start().await);
         let api_port = free_port();
         let address = Arc::new(Address::new(format!("http://127.0.0.1:{api_port}"), database, &Clock::default()));
         let mut processes = Self {
@@ -390,7 +399,10 @@ impl MailDev {
         let child = command.spawn().expect("node starts");
         let this = Self { smtp_port, web_port, _child: child, _folder: folder };
         within(Duration::from_secs(20), "MailDev to answer", || async {
-            reqwest::get(format!("{}/api/healthz", this.url())).await.is_ok_and(|a| a.status().is_success()).then_some(())
+            reqwest::get(format!("{}/api/healthz", this.url()))
+                .await
+                .is_ok_and(|a| a.status().is_success())
+                .then_some(())
         })
         .await;
         this

@@ -227,7 +227,8 @@ struct Conversation<'s> {
 
 async fn converse(server: &Server, stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut talk = Conversation { server, stream: BufReader::new(stream), sender: String::new(), recipients: Vec::new() };
+    let mut talk =
+        Conversation { server, stream: BufReader::new(stream), sender: String::new(), recipients: Vec::new() };
     talk.say("220 mail.test ready").await?;
     let mut line = Vec::new();
     loop {
@@ -330,5 +331,8 @@ impl Conversation<'_> {
 }
 
 fn address_in(command: &str) -> String {
-    command.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(String::new(), |(address, _)| address.to_owned())
+    command
+        .split_once('<')
+        .and_then(|(_, rest)| rest.split_once('>'))
+        .map_or(String::new(), |(address, _)| address.to_owned())
 }

@@ -1,0 +1,117 @@
+//! Cookies: the session, and a link's token on its way out of the address bar.
+
+use cookie::time::Duration;
+use cookie::{Cookie, SameSite};
+use poem::Response;
+use poem::http::{HeaderMap, HeaderValue, header};
+
+/// How long a link's token may wait in its cookie.
+const LINK_LASTS: Duration = Duration::minutes(15);
+
+/// A cookie of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The token of a session.
+    Session,
+    /// The token of an invitation's link. Both its pages read it.
+    Invitation,
+    /// The token of a link to choose a password.
+    PasswordReset,
+}
+
+impl Kind {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Session => "/",
+            Self::Invitation => "/invitations",
+            Self::PasswordReset => super::CONFIRM_RESET,
+        }
+    }
+
+    /// A prefix makes the browser itself refuse one that was not set over TLS or, for the session, by this very host.
+    fn name(self, https: bool) -> &'static str {
+        match (self, https) {
+            (Self::Session, true) => "__Host-tenantry",
+            (Self::Session, false) => "tenantry",
+            (Self::Invitation, true) => "__Secure-tenantry-invitation",
+            (Self::Invitation, false) => "tenantry-invitation",
+            (Self::PasswordReset, true) => "__Secure-tenantry-password-reset",
+            (Self::PasswordReset, false) => "tenantry-password-reset",
+        }
+    }
+
+    /// What the browser sent.
+    pub(super) fn read(self, headers: &HeaderMap, https: bool) -> Option<String> {
+        let sent = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut cookies = sent.flat_map(|text| Cookie::split_parse(text).flatten());
+        cookies.find(|cookie| cookie.name() == self.name(https)).map(|cookie| cookie.value().to_owned())
+    }
+
+    /// Tells the browser to keep `value` for a while.
+    fn keep(self, response: &mut Response, https: bool, value: &str, lasts: Duration) {
+        let cookie = Cookie::build((self.name(https), value))
+            .path(self.path())
+            .http_only(true)
+            .secure(https)
+            .same_site(SameSite::Lax)
+            .max_age(lasts);
+        // A value that is no header value can't be a token of ours.
+        if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
+    }
+
+    /// Keeps a link's token.
+    pub(super) fn keep_link(self, response: &mut Response, https: bool, token: &str) {
+        self.keep(response, https, token, LINK_LASTS);
+    }
+
+    /// Keeps a session's token for so many seconds.
+    pub(super) fn keep_session(response: &mut Response, https: bool, token: &str, seconds: i64) {
+        Self::Session.keep(response, https, token, Duration::seconds(seconds.max(0)));
+    }
+
+    /// Tells the browser to forget it.
+    pub(super) fn forget(self, response: &mut Response, https: bool) {
+        self.keep(response, https, "", Duration::ZERO);
+    }
+}
+
+/// Whether a text from an address can be a link's token: only such a one goes into a cookie.
+pub(super) fn is_token(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(https: bool) -> String {
+        let mut response = Response::default();
+        Kind::keep_session(&mut response, https, "tnt_s_x", 60);
+        response.headers()[header::SET_COOKIE].to_str().expect("text").to_owned()
+    }
+
+    #[test]
+    fn a_session_cookie_belongs_to_this_host_alone() {
+        let secure = "__Host-tenantry=tnt_s_x; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=60";
+        assert_eq!(set(true), secure);
+        assert_eq!(set(false), "tenantry=tnt_s_x; HttpOnly; SameSite=Lax; Path=/; Max-Age=60");
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others_and_by_its_whole_name() {
+        let headers = |text: &'static str| HeaderMap::from_iter([(header::COOKIE, HeaderValue::from_static(text))]);
+        let read = |text| Kind::Session.read(&headers(text), false);
+        assert_eq!(read("a=b; tenantry=x; tenantry-invitation=y").as_deref(), Some("x"));
+        assert_eq!(read("tenantry-invitation=y; __Host-tenantry=z; tenantr=w; =; ;;"), None);
+    }
+
+    #[test]
+    fn what_is_no_token_is_kept_out_of_headers() {
+        assert!(is_token("AbC-_9"));
+        for text in ["", "a b", "a;b", "a\r\nSet-Cookie: x=y", "ä", &"a".repeat(129)] {
+            assert!(!is_token(text), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Forms: sent by our own pages only, and read without trust.
+
+use poem::http::{HeaderMap, StatusCode, header};
+use poem::{FromRequest, Request, RequestBody, Result};
+use secrecy::SecretString;
+
+use crate::app::App;
+use crate::problem::Problem;
+
+/// The fields of a form that one of our own pages sent: asking for it is the defence against cross-site requests.
+pub(super) struct Form(Vec<(String, String)>);
+
+impl<'a> FromRequest<'a> for Form {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> Result<Self> {
+        let app: &App = request.data().ok_or_else(|| Problem::internal(&"the app is missing"))?;
+        if !is_same_origin(request.headers(), app.public_url.origin()) {
+            return Err(cross_site().into());
+        }
+        let kind = request.content_type().and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            let detail = "A form is sent as application/x-www-form-urlencoded.";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail).into());
+        }
+        let bytes = body.take()?.into_vec().await?;
+        let fields: Vec<(String, String)> = url::form_urlencoded::parse(&bytes).into_owned().collect();
+        // Postgres' texts hold everything but NUL, and nobody means it.
+        if fields.iter().any(|(_, value)| value.contains('\0')) {
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_body", "A text contains a NUL character.").into());
+        }
+        Ok(Self(fields))
+    }
+}
+
+impl Form {
+    /// What a field holds; nothing, where it is missing.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value)
+    }
+
+    /// The same, for what must not be shown.
+    pub(super) fn secret(&self, name: &str) -> SecretString {
+        self.get(name).into()
+    }
+}
+
+fn cross_site() -> Problem {
+    let detail = "This form was not sent from a page of ours.";
+    Problem::new(StatusCode::FORBIDDEN, "cross_site", detail)
+}
+
+/// Whether a page of ours sent this request, as the browser says. `none` is the person himself, by reloading. One that
+/// says nothing is no browser, or one too old to be protected.
+fn is_same_origin(headers: &HeaderMap, own: &str) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    match (text("sec-fetch-site"), text(header::ORIGIN.as_str())) {
+        (Some(site), _) => matches!(site, "same-origin" | "none"),
+        (None, Some(origin)) => origin == own,
+        (None, None) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn only_our_own_pages_may_send_forms() {
+        let own = "https://accounts.example.com";
+        let asked = |sent: &[(&'static str, &'static str)]| {
+            let pair = |(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            is_same_origin(&HeaderMap::from_iter(sent.iter().map(pair)), own)
+        };
+        assert!(asked(&[("sec-fetch-site", "same-origin")]));
+        assert!(asked(&[("sec-fetch-site", "none")]));
+        assert!(asked(&[("origin", own)]));
+        assert!(asked(&[("sec-fetch-site", "same-origin"), ("origin", "null")]));
+        for site in ["same-site", "cross-site", "", "Same-Origin"] {
+            assert!(!asked(&[("sec-fetch-site", site), ("origin", own)]), "{site}");
+        }
+        for origin in ["null", "", "http://accounts.example.com", "https://accounts.example.com.evil.example"] {
+            assert!(!asked(&[("origin", origin)]), "{origin}");
+        }
+        assert!(!asked(&[("referer", "https://accounts.example.com/")]));
+    }
+}

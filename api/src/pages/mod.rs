@@ -1,0 +1,50 @@
+//! Everything a person opens in a browser: rendered here, without a script, in his language.
+//!
+//! A handler takes a [`Visit`](visit::Visit); one that changes something takes a [`Form`](forms::Form) too, which
+//! only our own pages can send. GET changes nothing, for mail scanners follow links.
+
+mod accent;
+mod assets;
+mod cookies;
+mod error;
+mod forms;
+mod invitations;
+mod passwords;
+mod render;
+mod sessions;
+mod visit;
+mod words;
+
+pub(crate) use error::Browser;
+
+use poem::{Route, get, post};
+
+const HOME: &str = "/";
+const SIGN_IN: &str = "/sign-in";
+const SIGN_OUT: &str = "/sign-out";
+const ACCEPT: &str = "/invitations/accept";
+const DECLINE: &str = "/invitations/decline";
+const DECLINED: &str = "/invitations/declined";
+const ASK_RESET: &str = "/password-reset";
+const RESET_ASKED: &str = "/password-reset/sent";
+const CONFIRM_RESET: &str = "/password-reset/confirm";
+
+/// Where pages are: errors there are pages too, whatever the client says it likes.
+const ALL: [&str; 9] = [HOME, SIGN_IN, SIGN_OUT, ACCEPT, DECLINE, DECLINED, ASK_RESET, RESET_ASKED, CONFIRM_RESET];
+
+/// The pages, to be nested at `/`.
+pub(crate) fn routes() -> Route {
+    Route::new()
+        .at(HOME, get(sessions::home))
+        .at(SIGN_IN, get(sessions::ask).post(sessions::sign_in))
+        .at(SIGN_OUT, post(sessions::sign_out))
+        .at(ACCEPT, get(invitations::ask).post(invitations::accept))
+        .at(DECLINE, get(invitations::ask_decline).post(invitations::decline))
+        .at(DECLINED, get(invitations::declined))
+        .at(ASK_RESET, get(passwords::ask).post(passwords::request))
+        .at(RESET_ASKED, get(passwords::requested))
+        .at(CONFIRM_RESET, get(passwords::choose).post(passwords::confirm))
+        .at("/assets/app.css", get(assets::style))
+        .at("/assets/icon.svg", get(assets::icon))
+        .at("/assets/accent/:file", get(assets::accent_sheet))
+}

@@ -1,0 +1,103 @@
+//! The pages of a forgotten password: ask for a link, choose a new one.
+
+use minijinja::context;
+use poem::http::StatusCode;
+use poem::{Response, handler};
+use tenantry_shared::email_address::EmailAddress;
+use tenantry_shared::error::{Check, FieldError};
+use tenantry_shared::passwords::{self, ResetPreview};
+use tenantry_shared::secret::LinkKind;
+use tenantry_shared::{Error, Refusal};
+
+use super::cookies::Kind;
+use super::forms::Form;
+use super::render;
+use super::visit::{Visit, address, branding, field_errors, see_other, wrong_fields};
+use crate::problem::ApiResult;
+
+/// `GET /password-reset?organization=&login_hint=`.
+#[handler]
+pub(super) async fn ask(visit: Visit) -> ApiResult<Response> {
+    let organization = visit.query("organization").unwrap_or_default();
+    show_ask(&visit, organization, visit.query("login_hint").unwrap_or_default(), &[])
+}
+
+/// `POST /password-reset`: the same answer, whether anyone has this address or not.
+#[handler]
+pub(super) async fn request(visit: Visit, form: Form) -> ApiResult<Response> {
+    let (organization, email) = (form.get("organization").trim(), form.get("email"));
+    let mut check = Check::default();
+    check.that(!organization.is_empty(), "organization", "required", "An organization is needed.");
+    let parsed = check.take(EmailAddress::parse("email", email));
+    let checked = check.done();
+    match (parsed, checked) {
+        (Some(email), Ok(())) => {
+            passwords::request_reset(&visit.app.db, organization, email.as_str(), visit.origin.clone()).await?;
+            Ok(see_other(&address(super::RESET_ASKED, &[("organization", organization)])))
+        }
+        (_, checked) => show_ask(&visit, organization, email, &checked.err().unwrap_or_else(Refusal::not_found).errors),
+    }
+}
+
+fn show_ask(visit: &Visit, organization: &str, email: &str, errors: &[FieldError]) -> ApiResult<Response> {
+    let words = visit.words("");
+    let values = context! { slug => organization, email, errors => field_errors(words, errors, 0) };
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    render::page(words, "password_reset.html", status, values)
+}
+
+/// `GET /password-reset/sent`: where asking leads.
+#[handler]
+pub(super) async fn requested(visit: Visit) -> ApiResult<Response> {
+    visit.page("password_reset_sent.html", context! { slug => visit.query("organization").unwrap_or_default() })
+}
+
+/// `GET /password-reset/confirm`: with `?token=`, on to itself without.
+#[handler]
+pub(super) async fn choose(visit: Visit) -> ApiResult<Response> {
+    if let Some(response) = visit.stow(Kind::PasswordReset, super::CONFIRM_RESET) {
+        return Ok(response);
+    }
+    let token = visit.token(Kind::PasswordReset)?;
+    let preview = passwords::preview_reset(&visit.app.db, &visit.app.links, &token).await?;
+    show_choose(&visit, &token, &preview, &[])
+}
+
+/// `POST /password-reset/confirm`.
+#[handler]
+pub(super) async fn confirm(visit: Visit, form: Form) -> ApiResult<Response> {
+    let token = form.get("token");
+    let preview = passwords::preview_reset(&visit.app.db, &visit.app.links, token).await?;
+    if let Err(error) = try_confirm(&visit, &form, token).await {
+        return show_choose(&visit, token, &preview, &wrong_fields(error)?);
+    }
+    let hints = [
+        ("organization", preview.organization_slug.as_str()),
+        ("login_hint", preview.email.as_str()),
+        ("notice", "password_changed"),
+    ];
+    let mut response = see_other(&address(super::SIGN_IN, &hints));
+    visit.forget(Kind::PasswordReset, &mut response);
+    Ok(response)
+}
+
+async fn try_confirm(visit: &Visit, form: &Form, token: &str) -> Result<(), Error> {
+    let (app, password) = (&visit.app, form.secret("new_password"));
+    passwords::check_same("confirm_new_password", &password, &form.secret("confirm_new_password"))?;
+    let tenant = app.links.read(LinkKind::Password, token).map(|link| link.tenant);
+    let origin = visit.origin.clone();
+    passwords::confirm_reset(&app.db, &app.links, &app.hasher, tenant.as_ref(), token, &password, origin).await
+}
+
+fn show_choose(visit: &Visit, token: &str, preview: &ResetPreview, errors: &[FieldError]) -> ApiResult<Response> {
+    let words = visit.words(&preview.locale);
+    let values = context! {
+        token,
+        email => &*preview.email,
+        min_length => preview.password_min_length,
+        errors => field_errors(words, errors, preview.password_min_length),
+        ..branding(&preview.organization_name, &preview.branding)
+    };
+    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    render::page(words, "password_reset_confirm.html", status, values)
+}

@@ -1,0 +1,132 @@
+//! From a template and a reader's language to an answer.
+
+use std::sync::LazyLock;
+
+use minijinja::value::Kwargs;
+use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value, context};
+use poem::http::{HeaderName, HeaderValue, StatusCode, header};
+use poem::web::Html;
+use poem::{IntoResponse, Response};
+
+use super::assets;
+use super::words::{Piece, Words, pieces};
+use crate::problem::{ApiResult, Problem};
+
+/// No script at all, and nothing from elsewhere; logos may be data.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; \
+     frame-ancestors 'none'";
+
+macro_rules! templates {
+    ($($name:literal),+ $(,)?) => { &[$(($name, include_str!(concat!("../../templates/", $name)))),+] };
+}
+
+const TEMPLATES: &[(&str, &str)] = templates![
+    "base.html",
+    "parts.html",
+    "accept.html",
+    "decline.html",
+    "declined.html",
+    "password_reset.html",
+    "password_reset_sent.html",
+    "password_reset_confirm.html",
+    "sign_in.html",
+    "home.html",
+    "error.html",
+];
+
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    // A misspelt name is an error, not an empty place.
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.add_filter("initial", |text: &str| text.trim().chars().take(1).collect::<String>().to_uppercase());
+    for (name, source) in TEMPLATES {
+        #[expect(clippy::expect_used, reason = "the templates are compiled in, and tested")]
+        environment.add_template(name, source).expect("a template");
+    }
+    environment
+});
+
+/// A page in a language.
+pub(super) fn page(words: &'static Words, template: &str, status: StatusCode, values: Value) -> ApiResult<Response> {
+    let html = html(words, template, values).map_err(|error| Problem::internal(&format!("{error:#}")))?;
+    let mut response = Html(html).with_status(status).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // No page has a token in its address. Under `no-referrer`, which the edge would set, browsers send `Origin: null`
+    // with our own forms, and the older ones send nothing else that says where a form came from.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
+    Ok(response)
+}
+
+fn html(words: &'static Words, template: &str, values: Value) -> Result<String, Error> {
+    let common = context! {
+        t => Value::from_function(move |state: &mut State, key: &str, values: Kwargs| translate(words, state, key, &values)),
+        lang => words.language,
+        style_url => assets::style_url(),
+    };
+    ENVIRONMENT.get_template(template)?.render(context! { ..values, ..common })
+}
+
+/// `t("accept.title", organization=…)`: the string in the reader's language. What is put into it is escaped.
+fn translate(words: &Words, state: &mut State, key: &str, values: &Kwargs) -> Result<Value, Error> {
+    let string = words.get(key).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("no string {key:?}")))?;
+    let mut text = String::new();
+    for piece in pieces(string) {
+        let value = match piece {
+            Piece::Text(text) => Value::from(text),
+            Piece::Placeholder(name) => values.get::<Value>(name)?,
+        };
+        text.push_str(&state.format(value)?);
+    }
+    values.assert_all_used()?;
+    Ok(Value::from_safe_string(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::pages::words::tests::keys;
+
+    /// The strings that templates ask for by name; those whose name is put together end with a dot or an underscore.
+    fn asked() -> BTreeSet<&'static str> {
+        TEMPLATES
+            .iter()
+            .flat_map(|(_, source)| source.split("t(\"").skip(1))
+            .filter_map(|rest| rest.split('"').next())
+            .collect()
+    }
+
+    #[test]
+    fn templates_ask_for_strings_that_are_there_and_for_all_of_them() {
+        let there: BTreeSet<String> = keys(Words::of("en")).into_iter().map(|(key, _)| key).collect();
+        for key in asked() {
+            let found =
+                if key.ends_with(['.', '_']) { there.iter().any(|k| k.starts_with(key)) } else { there.contains(key) };
+            assert!(found, "{key} is missing");
+        }
+        // Asked for by code: `Words::date_time`, `Words::role`, `Visit::errors`.
+        let by_code = ["date.", "role.", "field."];
+        for key in &there {
+            let dynamic = asked().iter().any(|asked| asked.ends_with(['.', '_']) && key.starts_with(asked));
+            let used = dynamic || asked().contains(&**key) || by_code.iter().any(|section| key.starts_with(section));
+            assert!(used, "{key} is not used");
+        }
+    }
+
+    #[test]
+    fn what_people_wrote_is_text() {
+        let evil = "<script>alert(1)</script>\" autofocus onfocus=x '{{ 7 * 7 }}{organization}";
+        for locale in ["en", "de", "fr"] {
+            let values = context! {
+                organization => evil, accent => (), logo => (), inviter => evil, token => "t",
+            };
+            let html = html(Words::of(locale), "decline.html", values).expect("a page");
+            assert!(!html.contains("<script") && !html.contains("onfocus=x '"), "{html}");
+            assert!(html.contains("&lt;script&gt;") && html.contains("{{ 7 * 7 }}{organization}"), "{html}");
+            assert!(html.contains(&format!("<html lang=\"{locale}\"")), "{html}");
+        }
+    }
+}

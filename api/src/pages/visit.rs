@@ -1,0 +1,163 @@
+//! A visit: what every page asks of its request, and what it answers with.
+
+use std::borrow::Cow;
+
+use minijinja::{Value, context};
+use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
+use poem::{FromRequest, Request, RequestBody, Response, Result};
+use serde_json::Value as Json;
+use tenantry_shared::access::{Oneself, Origin};
+use tenantry_shared::error::FieldError;
+use tenantry_shared::sessions::{self, NewSession};
+use tenantry_shared::{Error, Refusal};
+
+use super::cookies::{Kind, is_token};
+use super::words::Words;
+use super::{accent, render};
+use crate::app::App;
+use crate::auth::{SignedIn, origin};
+use crate::problem::{ApiResult, Problem};
+
+/// Logos are shown from data only: nothing is loaded from elsewhere.
+const LOGO_PREFIXES: [&str; 4] =
+    ["data:image/png;base64,", "data:image/jpeg;base64,", "data:image/webp;base64,", "data:image/svg+xml;base64,"];
+
+/// Who looks at a page, in which language, with what in hand.
+pub(super) struct Visit {
+    pub(super) app: App,
+    pub(super) origin: Origin,
+    headers: HeaderMap,
+    query: Vec<(String, String)>,
+    wanted: Option<&'static Words>,
+}
+
+impl<'a> FromRequest<'a> for Visit {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
+        let app: &App = request.data().ok_or_else(|| Problem::internal(&"the app is missing"))?;
+        let query = request.uri().query().unwrap_or_default();
+        Ok(Self {
+            app: app.clone(),
+            origin: origin(request),
+            headers: request.headers().clone(),
+            query: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+            wanted: Words::wanted(request.headers()),
+        })
+    }
+}
+
+impl Visit {
+    /// A parameter of the address.
+    pub(super) fn query(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(parameter, _)| parameter == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The reader's language; where his browser names none that we have, that of `locale`.
+    pub(super) fn words(&self, locale: &str) -> &'static Words {
+        self.wanted.unwrap_or_else(|| Words::of(locale))
+    }
+
+    /// A page.
+    pub(super) fn page(&self, template: &str, values: Value) -> ApiResult<Response> {
+        render::page(self.words(""), template, StatusCode::OK, values)
+    }
+
+    fn https(&self) -> bool {
+        self.app.public_url.is_https()
+    }
+
+    /// Takes a link's token out of the address bar: into a cookie, and back to `path`. None if there is none.
+    pub(super) fn stow(&self, kind: Kind, path: &str) -> Option<Response> {
+        let token = self.query("token")?;
+        let mut response = see_other(path);
+        if is_token(token) {
+            kind.keep_link(&mut response, self.https(), token);
+        } else {
+            // Else a link that was cut would show what an earlier one left behind.
+            kind.forget(&mut response, self.https());
+        }
+        Some(response)
+    }
+
+    /// The token that [`stow`](Self::stow) left.
+    pub(super) fn token(&self, kind: Kind) -> ApiResult<String> {
+        kind.read(&self.headers, self.https())
+            .filter(|token| is_token(token))
+            .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "link_missing", "Open the link in the mail again."))
+    }
+
+    /// Forgets it.
+    pub(super) fn forget(&self, kind: Kind, response: &mut Response) {
+        kind.forget(response, self.https());
+    }
+
+    /// Who is signed in, in this browser.
+    pub(super) async fn signed_in(&self) -> ApiResult<Option<SignedIn>> {
+        let Some(token) = Kind::Session.read(&self.headers, self.https()) else { return Ok(None) };
+        match sessions::authenticate(&self.app.db, &token).await {
+            Ok(caller) => Ok(Some(SignedIn { caller, origin: self.origin.clone() })),
+            Err(Error::Refused(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Ends the session of this browser, if there is one. Answers the slug of its organization.
+    pub(super) async fn end_session(&self) -> ApiResult<Option<String>> {
+        let Some(signed_in) = self.signed_in().await? else { return Ok(None) };
+        let (mut tx, by) = self.app.enter_own::<Oneself>(&signed_in).await?;
+        sessions::logout(&mut tx, &by).await?;
+        tx.commit().await?;
+        Ok(Some(signed_in.caller.organization_slug))
+    }
+
+    /// Puts a new session in place of the present one, and goes where one is signed in.
+    pub(super) async fn begin_session(&self, session: &NewSession) -> Response {
+        // Whatever became of the old one, which ends by itself: the new one has begun.
+        let _ = self.end_session().await;
+        let mut response = see_other("/");
+        let seconds = (session.expires_at - self.app.db.clock().now()).num_seconds();
+        Kind::keep_session(&mut response, self.https(), session.token.expose(), seconds);
+        response
+    }
+}
+
+/// On to another page, by GET.
+pub(super) fn see_other(path: &str) -> Response {
+    let mut response = Response::builder().status(StatusCode::SEE_OTHER).finish();
+    if let Ok(value) = HeaderValue::from_str(path) {
+        response.headers_mut().insert(header::LOCATION, value);
+    }
+    response
+}
+
+/// A path with a query.
+pub(super) fn address(path: &str, query: &[(&str, &str)]) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    format!("{path}?{query}")
+}
+
+/// How an organization looks: its own name for itself, its colour, its logo.
+pub(super) fn branding(name: &str, branding: &Json) -> Value {
+    let text = |key: &str| branding[key].as_str().map(str::trim).filter(|text| !text.is_empty());
+    context! {
+        organization => text("name").unwrap_or(name),
+        accent => text("color").and_then(accent::digits),
+        logo => text("logo").filter(|logo| LOGO_PREFIXES.iter().any(|prefix| logo.starts_with(prefix))),
+    }
+}
+
+/// Wrong fields, each with a sentence in the reader's language, as templates take them.
+pub(super) fn field_errors(words: &Words, errors: &[FieldError], min_length: i32) -> Value {
+    let sentence = |error: &FieldError| -> String {
+        let known = words.get(&format!("field.{}", error.code)).map_or_else(|| error.message.clone(), Cow::from);
+        known.replace("{min}", &min_length.to_string())
+    };
+    errors.iter().map(|error| context! { field => &*error.field, message => sentence(error) }).collect()
+}
+
+/// The fields that a rule found wrong; any other error is not for a form.
+pub(super) fn wrong_fields(error: Error) -> Result<Vec<FieldError>, Problem> {
+    match error {
+        Error::Refused(Refusal { errors, .. }) if !errors.is_empty() => Ok(errors),
+        error => Err(error.into()),
+    }
+}
