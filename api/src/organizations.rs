@@ -52,10 +52,8 @@ impl OrganizationOut {
 #[oai(deny_unknown_fields)]
 pub(crate) struct NewOrganizationIn {
     /// Its name, 1 to 200 characters.
-    #[oai(validator(max_length = 200))]
     name: String,
     /// How it is addressed: 1 to 200 letters, digits, hyphens and underscores. It never changes.
-    #[oai(validator(max_length = 200, pattern = "^[-a-zA-Z0-9_]+$"))]
     slug: String,
     /// The address of its first administrator, who is invited and becomes superuser.
     admin_email: String,
