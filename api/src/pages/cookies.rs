@@ -2,8 +2,8 @@
 
 use cookie::time::Duration;
 use cookie::{Cookie, SameSite};
-use poem::http::{HeaderMap, HeaderValue, header};
 use poem::Response;
+use poem::http::{HeaderMap, HeaderValue, header};
 
 /// How long a link's token may wait in its cookie.
 const LINK_LASTS: Duration = Duration::minutes(15);

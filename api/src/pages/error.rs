@@ -1,8 +1,8 @@
 //! The error page: what happened, in words, and what to do now.
 
 use minijinja::context;
-use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use poem::Response;
+use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::render;
 use super::words::Words;
@@ -123,7 +123,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_error_has_words_in_every_language() {
-        let statuses = [400, 401, 403, 404, 405, 413, 415, 429, 500, 503, 504].map(|s| (StatusCode::from_u16(s), "other"));
+        let statuses =
+            [400, 401, 403, 404, 405, 413, 415, 429, 500, 503, 504].map(|s| (StatusCode::from_u16(s), "other"));
         let known = KNOWN.map(|(code, _)| (StatusCode::from_u16(409), code));
         for (status, code) in statuses.into_iter().chain(known) {
             for locale in ["en", "de", "fr"] {

@@ -3,16 +3,16 @@
 use minijinja::{Value, context};
 use poem::http::StatusCode;
 use poem::{Response, handler};
+use tenantry_shared::Error;
 use tenantry_shared::error::FieldError;
 use tenantry_shared::invitations::{self, Accept, Accepted, Preview};
 use tenantry_shared::users::PersonName;
-use tenantry_shared::Error;
 
 use super::cookies::Kind;
 use super::forms::Form;
+use super::render;
 use super::visit::{Visit, branding, field_errors, see_other, wrong_fields};
 use super::words::Words;
-use super::render;
 use crate::problem::ApiResult;
 
 /// What the invitee has typed so far, and what was wrong with it.
