@@ -5,7 +5,8 @@
 
 const WHITE: Color = Color([255, 255, 255]);
 const BLACK: Color = Color([0, 0, 0]);
-/// What text stands on in dark mode: `--card` in `app.css`.
+/// What links stand on, at worst: `--ground` by day and `--card` by night, as in `app.css`.
+const GROUND: Color = Color([0xf2, 0xf4, 0xf7]);
 const DARK_CARD: Color = Color([0x1b, 0x1e, 0x25]);
 
 const READABLE: f64 = 4.5;
@@ -24,7 +25,7 @@ pub(super) fn sheet(digits: &str) -> Option<String> {
     let brand = Color::parse(digits)?;
     // White as long as it can be read, for that is what one expects; one of the two always can.
     let on_brand = if brand.contrast(WHITE) >= READABLE { WHITE } else { BLACK };
-    let by_day = brand.standing_out(WHITE, BLACK);
+    let by_day = brand.standing_out(GROUND, BLACK);
     let by_night = brand.standing_out(DARK_CARD, WHITE);
     Some(format!(
         ":root {{ --brand: #{}; --on-brand: #{}; --edge: #{}; --link: #{} }}\n\
@@ -102,7 +103,7 @@ mod tests {
             let [is, on, edge, link, dark_edge, dark_link] = colors[..] else { panic!("{colors:?}") };
             assert_eq!(is, brand);
             assert!(on.contrast(brand) >= READABLE, "{brand:?}");
-            assert!(edge.contrast(WHITE) >= VISIBLE && link.contrast(WHITE) >= READABLE, "{brand:?}");
+            assert!(edge.contrast(GROUND) >= VISIBLE && link.contrast(GROUND) >= READABLE, "{brand:?}");
             assert!(dark_edge.contrast(DARK_CARD) >= VISIBLE && dark_link.contrast(DARK_CARD) >= READABLE, "{brand:?}");
         }
     }

@@ -19,9 +19,9 @@ const A_DAY: &str = "public, max-age=86400";
 
 static VERSION: LazyLock<String> = LazyLock::new(|| hex(&sha256(STYLE.as_bytes())[..8]));
 
-/// Where the style sheet is.
-pub(super) fn style_url() -> String {
-    format!("/assets/app.css?v={}", *VERSION)
+/// What the style sheet's address ends with, so that a new one is a new address.
+pub(super) fn style_version() -> &'static str {
+    &VERSION
 }
 
 /// `GET /assets/app.css`.

@@ -2,11 +2,13 @@
 
 use std::sync::LazyLock;
 
+use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Kwargs;
 use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value, context};
 use poem::http::{HeaderName, HeaderValue, StatusCode, header};
 use poem::web::Html;
 use poem::{IntoResponse, Response};
+use url::form_urlencoded;
 
 use super::assets;
 use super::words::{Piece, Words, pieces};
@@ -38,6 +40,11 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     // A misspelt name is an error, not an empty place.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    #[expect(clippy::expect_used, reason = "the usual delimiters")]
+    environment.set_syntax(syntax.expect("delimiters"));
+    environment
+        .add_filter("in_query", |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>());
     environment.add_filter("initial", |text: &str| text.trim().chars().take(1).collect::<String>().to_uppercase());
     for (name, source) in TEMPLATES {
         #[expect(clippy::expect_used, reason = "the templates are compiled in, and tested")]
@@ -63,7 +70,7 @@ fn html(words: &'static Words, template: &str, values: Value) -> Result<String, 
     let common = context! {
         t => Value::from_function(move |state: &mut State, key: &str, values: Kwargs| translate(words, state, key, &values)),
         lang => words.language,
-        style_url => assets::style_url(),
+        style_version => assets::style_version(),
     };
     ENVIRONMENT.get_template(template)?.render(context! { ..values, ..common })
 }
@@ -117,16 +124,27 @@ mod tests {
     }
 
     #[test]
-    fn what_people_wrote_is_text() {
+    fn what_people_wrote_is_text_on_every_page_in_every_language() {
         let evil = "<script>alert(1)</script>\" autofocus onfocus=x '{{ 7 * 7 }}{organization}";
-        for locale in ["en", "de", "fr"] {
-            let values = context! {
-                organization => evil, accent => (), logo => (), inviter => evil, token => "t",
-            };
-            let html = html(Words::of(locale), "decline.html", values).expect("a page");
-            assert!(!html.contains("<script") && !html.contains("onfocus=x '"), "{html}");
-            assert!(html.contains("&lt;script&gt;") && html.contains("{{ 7 * 7 }}{organization}"), "{html}");
-            assert!(html.contains(&format!("<html lang=\"{locale}\"")), "{html}");
+        let errors: Value = ["first_name", "password", "new_password", "email", "organization"]
+            .map(|field| context! { field, message => evil })
+            .into_iter()
+            .collect();
+        let values = context! {
+            organization => evil, accent => "0b6e4f", logo => (), inviter => evil, token => evil, email => evil, role => evil,
+            message => evil, valid_until => evil, valid_until_machine => evil, first_name => evil, last_name => evil,
+            min_length => 15, errors, slug => evil, username => evil, notice => "signed_out", is_wrong => true, name => evil,
+            is_superuser => true, roles => vec![evil, evil], key => "link_dead", seconds => 9, request_id => evil,
+            link => context! { address => "/", label => "continue" },
+        };
+        let pages = TEMPLATES.iter().filter(|(name, _)| !matches!(*name, "base.html" | "parts.html"));
+        for (locale, (name, _)) in
+            ["en", "de", "fr"].iter().flat_map(|locale| pages.clone().map(move |page| (*locale, page)))
+        {
+            let html = html(Words::of(locale), name, values.clone()).expect(name);
+            assert!(html.starts_with(&format!("<!doctype html>\n<html lang=\"{locale}\">")), "{html}");
+            assert!(!html.contains("<script") && !html.contains("\" autofocus onfocus"), "{html}");
+            assert!(!html.contains("style=") && html.matches("<h1>").count() == 1 && html.contains("<main>"), "{html}");
         }
     }
 }

@@ -69,12 +69,9 @@ impl Visit {
     pub(super) fn stow(&self, kind: Kind, path: &str) -> Option<Response> {
         let token = self.query("token")?;
         let mut response = see_other(path);
-        if is_token(token) {
-            kind.keep_link(&mut response, self.https(), token);
-        } else {
-            // Else a link that was cut would show what an earlier one left behind.
-            kind.forget(&mut response, self.https());
-        }
+        // What can't be a token is kept out of headers; what stands for it is no token of ours, so the page says that the link
+        // does not work.
+        kind.keep_link(&mut response, self.https(), if is_token(token) { token } else { "cut" });
         Some(response)
     }
 
