@@ -1,3 +1,4 @@
 //! What Tenantry promises, tried through its front door: one module a feature, each test a rule.
 
 mod frame;
+mod zz;
