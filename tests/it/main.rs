@@ -1,4 +1,6 @@
 //! What Tenantry promises, tried through its front door: one module a feature, each test a rule.
 
 mod frame;
-mod zz;
+mod isolation;
+mod sessions;
+mod users;
