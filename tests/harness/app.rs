@@ -102,7 +102,7 @@ pub(crate) fn namespace() -> String {
 #[derive(Debug)]
 pub struct TestApp {
     address: Arc<Address>,
-    api: Option<tenantry_api::Running>,
+    _api: tenantry_api::Running,
     worker: Option<tenantry_worker::Running>,
     smtp: Smtp,
     namespace: String,
@@ -131,8 +131,7 @@ impl TestApp {
         let worker =
             tenantry_worker::start(&parse::<WorkerConfig>(&flags), clock.clone()).await.expect("the worker starts");
         let address = Arc::new(Address::new(url, database, &clock));
-        let (api, worker) = (Some(api), Some(worker));
-        Self { address, api, worker, smtp, namespace, is_finished: AtomicBool::new(false), clock }
+        Self { address, _api: api, worker: Some(worker), smtp, namespace, is_finished: AtomicBool::new(false), clock }
     }
 
     /// Where it answers.
@@ -205,15 +204,12 @@ impl TestApp {
     ///
     /// # Panics
     /// If work is left.
-    pub async fn finish(mut self) {
+    pub async fn finish(self) {
         if self.worker.is_some() {
             self.settle().await;
         }
+        // API and worker go with the test's runtime. That they can stop in good order, `faults` shows.
         self.is_finished.store(true, Ordering::Relaxed);
-        self.stop_worker().await;
-        if let Some(api) = self.api.take() {
-            api.stop().await;
-        }
     }
 }
 

@@ -1,7 +1,15 @@
 //! What Tenantry promises, tried through its front door: one module a feature, each test a rule.
 
 mod audit_events;
+mod browser;
+mod deploy;
 mod emails;
+mod faults;
 mod frame;
+mod isolation;
 mod organizations;
 mod passwords;
+mod readme;
+mod secrets;
+mod sessions;
+mod users;

@@ -1,0 +1,138 @@
+//! The pages, in a real browser the size of a phone. Pictures of them are below `target/screenshots/`.
+
+use harness::{Browser, PASSWORD, TestApp};
+use serde_json::json;
+
+#[tokio::test]
+async fn an_invitee_follows_the_link_chooses_a_password_and_is_in() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let body = json!({ "invitee_identifier": "bob@example.com", "role": "reader", "message": "Glad to have <b>you</b>." });
+    admin.post("/invitations", body).await.created();
+    let link = app.mailbox().last_to("bob@example.com").await.link();
+    let browser = Browser::start().await;
+
+    browser.open(link.0.as_str()).await;
+    browser.until_it_says("acme").await;
+    assert!(browser.address().await.query().is_none(), "the token has left the address bar: {}", browser.address().await);
+    assert!(browser.text().await.contains("Glad to have <b>you</b>."), "{}", browser.text().await);
+    assert!(browser.content_width().await <= 390, "a phone need not scroll sideways");
+    browser.screenshot("accept").await;
+
+    // What is wrong stands by its field, and what was typed stays.
+    browser.fill("First name", "Bob").await;
+    browser.fill("password", "passwordpassword").await;
+    browser.press("Join").await;
+    browser.until_it_says("easy to guess").await;
+    browser.screenshot("accept-refused").await;
+    browser.fill("password", PASSWORD).await;
+    browser.press("Join").await;
+    browser.until_it_says("bob@example.com").await;
+    assert_eq!(browser.address().await.path(), "/");
+    assert!(browser.text().await.contains("Bob") && browser.text().await.contains("Reader"), "{}", browser.text().await);
+    browser.screenshot("home").await;
+    app.mailbox().last_to("admin@acme.example").await;
+
+    browser.press("Sign out").await;
+    browser.open(link.0.as_str()).await;
+    browser.until_it_says("accepted").await;
+    browser.screenshot("accepted-already").await;
+    browser.close().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_user_signs_in_and_gets_a_new_password_through_the_pages() {
+    let app = TestApp::start().await;
+    app.organization("acme").administrator().await;
+    let browser = Browser::start().await;
+
+    browser.open(&format!("{}/", app.url())).await;
+    assert_eq!(browser.address().await.path(), "/sign-in");
+    browser.open(&format!("{}/sign-in?organization=acme&login_hint=admin@acme.example", app.url())).await;
+    browser.screenshot("sign-in").await;
+    browser.fill("Password", "not his password").await;
+    browser.press("Sign in").await;
+    browser.until_it_says("wrong").await;
+    browser.fill("Password", PASSWORD).await;
+    browser.press("Sign in").await;
+    browser.until_it_says("admin@acme.example").await;
+    browser.press("Sign out").await;
+
+    browser.open(&format!("{}/password-reset?organization=acme", app.url())).await;
+    browser.fill("mail", "admin@acme.example").await;
+    browser.screenshot("password-reset").await;
+    browser.press("link").await;
+    let link = app.mailbox().last_to("admin@acme.example").await.link();
+    browser.open(link.0.as_str()).await;
+    assert!(browser.address().await.query().is_none());
+    browser.fill("New password", "several unrelated zebras juggle").await;
+    browser.fill("again", "several unrelated zebras juggle").await;
+    browser.screenshot("password-reset-confirm").await;
+    browser.press("password").await;
+    browser.until_it_says("Sign in").await;
+    app.anonymous().sign_in("acme", "admin@acme.example", "several unrelated zebras juggle").await.ok();
+    browser.close().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_invitee_declines_and_following_a_link_alone_decides_nothing() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let invitation = admin.invite("bob@example.com", "reader").await;
+    let mail = app.mailbox().last_to("bob@example.com").await;
+    let decline = mail.links().into_iter().find(|link| link.0.path() == "/invitations/decline").expect("a way to decline");
+    let browser = Browser::start().await;
+    let path = format!("/invitations/{}", invitation["uuid"].as_str().expect("an id"));
+
+    browser.open(decline.0.as_str()).await;
+    browser.until_it_says("acme").await;
+    browser.screenshot("decline").await;
+    assert_eq!(admin.get(&path).await.ok()["status"], "pending");
+    browser.press("Decline").await;
+    browser.until_it_says("declined").await;
+    assert_eq!(admin.get(&path).await.ok()["status"], "declined");
+    app.mailbox().last_to("admin@acme.example").await;
+    browser.close().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_form_sent_by_another_site_is_refused() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let invitation = admin.invite("bob@example.com", "reader").await;
+    let token = app.link_of(&admin, &invitation).await.token();
+    let send = |origin: &str, site: Option<&str>| {
+        let form = format!("token={token}");
+        let url = format!("{}/invitations/decline", app.url());
+        let call = app.anonymous().call(reqwest::Method::POST, &url).body("application/x-www-form-urlencoded", form);
+        let call = if origin.is_empty() { call } else { call.header("origin", origin) };
+        match site {
+            Some(site) => call.header("sec-fetch-site", site),
+            None => call,
+        }
+    };
+    for (origin, site) in [("https://evil.example", None), ("null", None), ("", Some("cross-site")), ("", Some("same-site")), ("", None)] {
+        assert_eq!(send(origin, site).await.status, 403, "{origin} {site:?}");
+    }
+    assert_eq!(app.anonymous().preview(&harness::Link::of_token(&token)).await.status, 200);
+    assert!(send(app.url(), Some("same-origin")).await.status.is_redirection());
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn pages_allow_no_script_no_framing_and_nothing_from_elsewhere() {
+    let app = TestApp::start().await;
+    let page = app.anonymous().get(&format!("{}/sign-in", app.url())).await;
+    let policy = page.header("content-security-policy").to_owned();
+    for directive in ["default-src 'none'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'"] {
+        assert!(policy.contains(directive), "{policy}");
+    }
+    assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{policy}");
+    assert!(!page.text.contains("<script") && !page.text.contains("style=") && !page.text.contains("http://") , "{}", page.text);
+    let lost = app.anonymous().get(&format!("{}/nowhere", app.url())).header("accept", "text/html").await;
+    assert_eq!((lost.status.as_u16(), lost.header("content-type")), (404, "text/html; charset=utf-8"));
+    app.finish().await;
+}
