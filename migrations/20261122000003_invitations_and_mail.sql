@@ -132,22 +132,25 @@ create index outbox_pushed on outbox (due_at) where pushed_at is not null and pa
 call protect_tenant_table('outbox', 'select, insert, update, delete');
 call open_across('outbox', 'select, update');
 
--- Claims what is due for pushing, interactive first, keeping at most `in_flight` jobs under way, and marks it pushed.
+-- Claims what is due for pushing in a lane, keeping at most `in_flight` jobs of it under way, and marks it pushed.
 -- `epoch` names the present life of Redis: what was pushed into an earlier one is due at once.
-create function claim_outbox(at timestamptz, epoch uuid, in_flight integer, redeliver interval)
-    returns table (organization_id uuid, id uuid, lane smallint)
+create function claim_outbox(wanted smallint, at timestamptz, epoch uuid, in_flight integer, redeliver interval)
+    returns table (organization_id uuid, id uuid)
     language sql volatile security definer set search_path = pg_catalog, public
     as $$
         with room as (
             select greatest(in_flight - count(*), 0)::integer as places
             from public.outbox o
-            where o.pushed_at is not null and o.parked_at is null and o.due_at > at and o.pushed_epoch = epoch
+            where o.lane = wanted and o.pushed_at is not null and o.parked_at is null and o.due_at > at
+              and o.pushed_epoch = epoch
         ), due as (
             select o.organization_id, o.id
             from public.outbox o
-            where o.parked_at is null
+            where o.lane = wanted and o.parked_at is null
               and (o.due_at <= at or (o.pushed_epoch <> epoch and o.claim is null))
-            order by o.lane, o.due_at
+              -- While we were away, leases could not be renewed: give who holds one time to say so.
+              and (o.claim is null or pg_postmaster_start_time() < clock_timestamp() - interval '15 seconds')
+            order by o.due_at
             limit (select places from room)
             for update skip locked
         )
@@ -155,7 +158,7 @@ create function claim_outbox(at timestamptz, epoch uuid, in_flight integer, rede
         set pushed_at = at, pushed_epoch = epoch, due_at = at + redeliver
         from due
         where o.organization_id = due.organization_id and o.id = due.id
-        returning o.organization_id, o.id, o.lane
+        returning o.organization_id, o.id
     $$;
 
 -- How much waits and since when, for metrics: numbers only.
@@ -171,8 +174,8 @@ create function outbox_depth(at timestamptz)
     $$;
 
 grant create on schema public to tenantry_across;
-alter function claim_outbox(timestamptz, uuid, integer, interval) owner to tenantry_across;
+alter function claim_outbox(smallint, timestamptz, uuid, integer, interval) owner to tenantry_across;
 alter function outbox_depth(timestamptz) owner to tenantry_across;
 revoke create on schema public from tenantry_across;
-revoke execute on function claim_outbox(timestamptz, uuid, integer, interval), outbox_depth(timestamptz) from public;
-grant execute on function claim_outbox(timestamptz, uuid, integer, interval), outbox_depth(timestamptz) to tenantry_app;
+revoke execute on function claim_outbox(smallint, timestamptz, uuid, integer, interval), outbox_depth(timestamptz) from public;
+grant execute on function claim_outbox(smallint, timestamptz, uuid, integer, interval), outbox_depth(timestamptz) to tenantry_app;

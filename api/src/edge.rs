@@ -139,10 +139,11 @@ impl Edge {
         let RemoteAddr(Addr::SocketAddr(peer)) = request.remote_addr() else { return None };
         let mut address = peer.ip();
         let forwarded = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-        let mut hops: Vec<IpAddr> =
-            forwarded.flat_map(|value| value.split(',')).map_while(|hop| hop.trim().parse().ok()).collect();
+        let mut hops: Vec<Option<IpAddr>> =
+            forwarded.flat_map(|value| value.split(',')).map(|hop| hop.trim().parse().ok()).collect();
         while self.trusted_proxies.contains(&address) {
-            let Some(hop) = hops.pop() else { break };
+            // What stands left of nonsense is nonsense, too.
+            let Some(Some(hop)) = hops.pop() else { break };
             address = hop;
         }
         Some(address)
@@ -226,11 +227,25 @@ pub(crate) fn unreadable(reason: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "malformed_body", "The body is not the JSON that is expected here.")
 }
 
+/// A stranger's inventions are one label, or he could fill our memory with them.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
+    }
+}
+
 fn observe(method: &Method, response: &Response, started: Instant) {
     let operation = response.data::<OperationId>().map_or("other", |OperationId(id)| id).to_owned();
     let status = response.status().as_u16();
     let took = started.elapsed();
-    metrics::histogram!("tenantry_http_request_seconds", "operation" => operation.clone(), "method" => method.to_string(),
+    metrics::histogram!("tenantry_http_request_seconds", "operation" => operation.clone(), "method" => known(method),
         "status" => status.to_string())
     .record(took.as_secs_f64());
     tracing::info!(operation, status, ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX), "answered");

@@ -28,14 +28,12 @@ pub(crate) trait Input: ParseFromJSON + ToJSON {
         if has_nul(&value) {
             return Err(unreadable("a text contains a NUL character"));
         }
-        Self::parse_from_json(Some(value.clone())).map_err(|error| {
-            // The parser stops at the first error and does not say where: the schema does.
-            let errors = wrong_fields::<Self>(&value);
-            match errors.first() {
-                None => unreadable(&error.into_message()),
-                Some(_) => Refusal::invalid(errors).into(),
-            }
-        })
+        // The parser stops at the first error, does not say where, and takes a number for a text: the schema comes first.
+        let errors = wrong_fields::<Self>(&value);
+        if !errors.is_empty() {
+            return Err(Refusal::invalid(errors).into());
+        }
+        Self::parse_from_json(Some(value)).map_err(|error| unreadable(&error.into_message()))
     }
 }
 
@@ -60,7 +58,7 @@ fn wrong_fields<T: Type>(value: &Value) -> Vec<FieldError> {
             None if required => errors.push(FieldError::new(*name, "required", format!("{name} is needed."))),
             Some(value) if !fits(value, property) => {
                 let message = format!("{name} is not {}.", expected(property));
-                errors.push(FieldError::new(*name, "invalid_type", message));
+                errors.push(FieldError::new(*name, "invalid", message));
             }
             _ => {}
         }

@@ -366,10 +366,13 @@ impl Api {
             Turn::First(once) => once,
         };
         let request_id = caller.origin.request_id.clone().unwrap_or_default();
-        let mut results = Vec::with_capacity(body.len());
-        for (row, index) in body.0.into_iter().zip(0..) {
+        // In the order of the addresses: two batches that share some then wait for each other, and never both.
+        let mut rows: Vec<(u32, Value)> = (0..).zip(body.0.into_iter().map(|row| row.0)).collect();
+        rows.sort_by_cached_key(|(_, row)| row["invitee_identifier"].as_str().map(str::to_lowercase));
+        let mut results = Vec::with_capacity(rows.len());
+        for (index, row) in rows {
             tx.savepoint().await?;
-            let made = create_row(&mut tx, &by, row.0).await;
+            let made = create_row(&mut tx, &by, row).await;
             tx.end_savepoint(made.is_ok()).await?;
             results.push(match made {
                 Ok(invitation) => BatchResult { index, status: 201, invitation: Some(invitation), problem: None },
@@ -382,6 +385,7 @@ impl Api {
                 },
             });
         }
+        results.sort_by_key(|result| result.index);
         let answer = BatchOut { results };
         once.remember(&mut tx, &answer).await?;
         tx.commit().await?;

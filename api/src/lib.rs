@@ -99,12 +99,14 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
     let stopping = stop.clone();
     let namespace = config.redis.redis_namespace.clone();
     let server = tokio::spawn(async move {
-        let relay = tokio::spawn(relay::run(db.clone(), redis, namespace));
+        let relay_stop = stopping.clone();
+        let relay = tokio::spawn(relay::run(db.clone(), redis, namespace, async move { relay_stop.cancelled().await }));
         let server = Server::new_with_acceptor(acceptor).name("api").idle_timeout(Duration::from_secs(60));
         let ended = server
             .run_with_graceful_shutdown(routes(app, edge), async move { stopping.cancelled().await }, Some(GRACE))
             .await;
-        relay.abort();
+        // It ends between two turns: a job that was claimed is pushed, too.
+        let _ = tokio::time::timeout(Duration::from_secs(5), relay).await;
         db.close().await;
         ended
     });

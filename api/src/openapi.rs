@@ -86,9 +86,15 @@ pub fn document() -> String {
     text
 }
 
-/// Adds the parameters that every list has.
+/// Adds the parameters that every list has, and words where the generator leaves a description empty.
 fn complete(document: &mut Value) {
     let Some(paths) = document["paths"].as_object_mut() else { return };
+    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(|path| path.values_mut());
+    for response in operations.filter_map(|o| o["responses"].as_object_mut()).flat_map(|r| r.values_mut()) {
+        if response["description"] == "" {
+            response["description"] = json!("What was asked for.");
+        }
+    }
     for operation in paths.values_mut().filter_map(|path| path.get_mut("get")) {
         let schema = &operation["responses"]["200"]["content"]["application/json; charset=utf-8"]["schema"]["$ref"];
         if !schema.as_str().is_some_and(|name| name.contains("/List_")) {

@@ -147,10 +147,15 @@ impl From<Refusal> for Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        use tenantry_shared::error::database_is_down;
+        use tenantry_shared::error::{database_is_down, is_data_exception};
         match error {
             Error::Refused(refusal) => refusal.into(),
             Error::Database(error) if database_is_down(&error) => Self::unavailable(&error),
+            Error::Database(sqlx_error) if is_data_exception(&sqlx_error) => Self::new(
+                StatusCode::BAD_REQUEST,
+                "out_of_range",
+                "A value of the request is outside of what can be stored.",
+            ),
             other => Self::internal(&other),
         }
     }

@@ -102,6 +102,18 @@ async fn holds(tx: &mut Tx, user: UserId, permission: Permission) -> Result<bool
     Ok(row.is_some_and(|row| row.holds))
 }
 
+/// Whether a user is superuser, as of now.
+pub(crate) async fn is_superuser(tx: &mut Tx, user: UserId) -> Result<bool> {
+    let found = sqlx::query_scalar!(
+        "select is_superuser from users where organization_id = $1 and id = $2",
+        tx.organization_id() as OrganizationId,
+        user as UserId
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(found == Some(true))
+}
+
 /// What a user holds in one folder.
 #[derive(Clone, Debug)]
 pub struct Grant {

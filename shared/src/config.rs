@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
@@ -69,20 +70,12 @@ impl DatabaseConfig {
         let text = secret("DATABASE_APP_URL", self.database_app_url.as_ref(), self.database_app_url_file.as_deref())?;
         let url = Url::parse(text.expose_secret())
             .map_err(|e| ConfigError(format!("DATABASE_APP_URL is not a URL: {e}.")))?;
-        let decode = |s: &str| percent_decode(s);
+        let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         match (decode(url.username()), url.password().map(decode)) {
             (name, Some(password)) if !name.is_empty() && !password.is_empty() => Ok(AppLogin { name, password }),
             _ => Err(ConfigError("DATABASE_APP_URL names no user and password.".into())),
         }
     }
-}
-
-fn percent_decode(text: &str) -> String {
-    // The query parser of `url` decodes for us; `+` must not become a space.
-    url::form_urlencoded::parse(text.replace('+', "%2B").as_bytes())
-        .next()
-        .map(|(s, _)| s.into_owned())
-        .unwrap_or_default()
 }
 
 fn connect_options(
@@ -91,8 +84,10 @@ fn connect_options(
     file: Option<&Path>,
 ) -> Result<PgConnectOptions, ConfigError> {
     let text = secret(name, value, file)?;
+    let text = text.expose_secret();
+    let known = text.starts_with("postgres://") || text.starts_with("postgresql://");
     // The parser's own error could quote the password.
-    PgConnectOptions::from_str(text.expose_secret()).map_err(|_| {
+    PgConnectOptions::from_str(text).ok().filter(|_| known).ok_or_else(|| {
         ConfigError(format!("{name} is not a Postgres URL (postgres://user:password@host:port/database)."))
     })
 }

@@ -70,15 +70,17 @@ impl Db {
         })
     }
 
-    /// Whether Postgres answers, the schema is at least the one this binary knows, and our role is held by row-level
-    /// security. The error is a sentence for an operator.
+    /// Whether Postgres answers, has been migrated, and our role is held by row-level security. The error is a sentence for
+    /// an operator.
     pub async fn check(&self) -> Result<(), String> {
         let trouble = |e: sqlx::Error| format!("Postgres does not answer: {e}");
         let mut connection = self.pool.acquire().await.map_err(trouble)?;
         let connection: &mut PgConnection = connection.acquire().await.map_err(trouble)?;
         let role = sqlx::query!(
             r#"select rolname as "name!", rolsuper as "is_super!", rolbypassrls as "bypasses!",
-                      exists (select from pg_class c where c.relname = 'organizations' and c.relowner = r.oid) as "owns!",
+                      exists (select from pg_class c where c.oid = to_regclass('organizations')
+                          and pg_has_role(r.oid, c.relowner, 'member'))
+                          or pg_has_role(r.oid, 'tenantry_across', 'member') as "owns!",
                       to_regclass('organizations') is null as "empty!"
                from pg_roles r where rolname = current_user"#
         )

@@ -183,3 +183,9 @@ pub fn database_is_down(error: &sqlx::Error) -> bool {
         _ => false,
     }
 }
+
+/// Whether Postgres found a value that no column can hold, such as a date ten thousand years ago (class 22).
+#[must_use]
+pub fn is_data_exception(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(e) if e.code().is_some_and(|code| code.starts_with("22")))
+}

@@ -46,6 +46,19 @@ pub(crate) async fn create(
     Ok(id)
 }
 
+/// Marks a job as failed: its work was put aside.
+pub async fn give_up(tx: &mut Tx, id: JobId) -> Result<()> {
+    sqlx::query!(
+        "update jobs set status = 'failed', finished_at = $3 where organization_id = $1 and id = $2",
+        tx.organization_id() as OrganizationId,
+        id as JobId,
+        tx.now()
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
 /// How far a job is.
 pub async fn get(tx: &mut Tx, _by: &Access<InviteUser>, id: JobId) -> Result<Job> {
     sqlx::query_as!(

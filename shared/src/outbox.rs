@@ -186,7 +186,7 @@ pub enum Taken {
     /// Someone else has it, or it is done, or it is not due: nothing to do.
     Nothing,
     /// It has crashed too often and was put aside; a person must look.
-    Parked(Job),
+    Parked(Claim),
 }
 
 /// Takes a job: a lease on its row, recorded before any work begins.
@@ -213,15 +213,15 @@ pub async fn take(db: &Db, job: JobRef) -> Result<Taken> {
     )
     .fetch_optional(tx.connection())
     .await?;
-    tx.commit().await?;
     let Some(row) = row else { return Ok(Taken::Nothing) };
     let Some(work) = Job::from_parts(&row.job, row.subject_id) else {
-        // A newer release wrote it: leave it for a newer worker, its lease will run out.
+        // A newer release wrote it: not taken, so that a newer worker can.
         tracing::warn!(job = row.job, "a job this release does not know");
         return Ok(Taken::Nothing);
     };
+    tx.commit().await?;
     Ok(match row.parked_at {
-        Some(_) => Taken::Parked(work),
+        Some(_) => Taken::Parked(Claim { tenant, id: job.id, fence, job: work }),
         None => Taken::Claimed(Claim { tenant, id: job.id, fence, job: work }),
     })
 }
@@ -254,6 +254,32 @@ impl Claim {
         .await?;
         tx.commit().await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// Whether the job is ours still, and stays so until this unit of work ends.
+    pub async fn is_held(&self, tx: &mut Tx) -> Result<bool> {
+        let held = sqlx::query!(
+            "select id from outbox where organization_id = $1 and id = $2 and claim = $3 for update",
+            tx.organization_id() as OrganizationId,
+            self.id as OutboxId,
+            self.fence
+        )
+        .fetch_optional(tx.connection())
+        .await?;
+        Ok(held.is_some())
+    }
+
+    /// The job has got somewhere: earlier attempts that ended without a word are forgiven.
+    pub async fn progressed(&self, tx: &mut Tx) -> Result<()> {
+        sqlx::query!(
+            "update outbox set takes = 0 where organization_id = $1 and id = $2 and claim = $3",
+            tx.organization_id() as OrganizationId,
+            self.id as OutboxId,
+            self.fence
+        )
+        .execute(tx.connection())
+        .await?;
+        Ok(())
     }
 
     /// The job is done, in the same transaction as its outcome.
@@ -291,13 +317,15 @@ fn interval(delta: TimeDelta) -> sqlx::postgres::types::PgInterval {
 /// Claims what is due for pushing into the life of Redis that `epoch` names.
 pub(crate) async fn claim_due(
     db: &Db,
+    lane: Lane,
     epoch: Uuid,
     in_flight: i32,
     redeliver: TimeDelta,
-) -> Result<Vec<(JobRef, Lane)>> {
+) -> Result<Vec<JobRef>> {
     let rows = sqlx::query!(
-        r#"select organization_id as "organization_id!: OrganizationId", id as "id!: OutboxId", lane as "lane!"
-           from claim_outbox($1, $2, $3, $4)"#,
+        r#"select organization_id as "organization_id!: OrganizationId", id as "id!: OutboxId"
+           from claim_outbox($1, $2, $3, $4, $5) order by 2"#,
+        lane.number(),
         db.clock().now(),
         epoch,
         in_flight,
@@ -305,10 +333,7 @@ pub(crate) async fn claim_due(
     )
     .fetch_all(db.pool())
     .await?;
-    let mut due: Vec<_> =
-        rows.into_iter().map(|row| (row.lane, row.id, JobRef::new(row.organization_id, row.id))).collect();
-    due.sort_by_key(|(lane, id, _)| (*lane, *id));
-    Ok(due.into_iter().map(|(lane, _, job)| (job, Lane::from_number(lane))).collect())
+    Ok(rows.into_iter().map(|row| JobRef::new(row.organization_id, row.id)).collect())
 }
 
 /// How much waits in a lane.

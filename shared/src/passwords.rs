@@ -60,7 +60,12 @@ fn normal(password: &SecretString) -> SecretString {
 impl Hasher {
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let internal = |e: &dyn std::fmt::Display| Error::Internal(format!("hashing: {e}"));
-        let _place = self.places.acquire().await.map_err(|e| internal(&e))?;
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|e| internal(&e))?;
+        // The place goes with the work: a caller who hangs up does not make room for more while his hash still runs.
+        let work = move || {
+            let _place = place;
+            work()
+        };
         tokio::task::spawn_blocking(work).await.map_err(|e| internal(&e))
     }
 
@@ -177,20 +182,30 @@ pub async fn request_reset(db: &Db, slug: &str, email: &str, origin: Origin) -> 
     let Some(tenant) = Tenant::find(db, slug).await? else { return Ok(()) };
     let mut tx = db.begin(&tenant, Actor::Anonymous, origin).await?;
     let user = sqlx::query!(
-        r#"select u.id as "id: UserId", u.email, coalesce(u.preferences ->> 'lang', o.locale) as "locale!",
-                  (select count(*) from password_resets p where p.organization_id = u.organization_id and p.user_id = u.id
-                       and p.created_at > $3) as "recent!"
+        r#"select u.id as "id: UserId", u.email, coalesce(u.preferences ->> 'lang', o.locale) as "locale!"
            from users u join organizations o on o.organization_id = u.organization_id
            where u.organization_id = $1 and u.email_key = $2 and u.is_active and u.is_local
-             and (u.expiry_date is null or u.expiry_date >= $4)"#,
+             and (u.expiry_date is null or u.expiry_date >= $3)
+           for no key update of u"#,
         tx.organization_id() as OrganizationId,
         key(email),
-        tx.now() - TimeDelta::hours(1),
         tx.now().date_naive()
     )
     .fetch_optional(tx.connection())
     .await?;
-    let Some(user) = user.filter(|user| user.recent < RESETS_AN_HOUR) else { return Ok(()) };
+    let Some(user) = user else { return Ok(()) };
+    // Counted under the user's lock, so that requests at the same time don't each think they are the fifth.
+    let recent = sqlx::query_scalar!(
+        r#"select count(*) as "recent!" from password_resets where organization_id = $1 and user_id = $2 and created_at > $3"#,
+        tx.organization_id() as OrganizationId,
+        user.id as UserId,
+        tx.now() - TimeDelta::hours(1)
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    if recent >= RESETS_AN_HOUR {
+        return Ok(());
+    }
     mail_link(&mut tx, Kind::PasswordReset, user.id, &user.email, &user.locale).await?;
     tx.audit(Event::new("password_reset.requested", "user", user.id, &user.email)).await?;
     tx.commit().await
@@ -236,6 +251,15 @@ fn link_dead() -> Refusal {
 }
 
 async fn get_good_reset(tx: &mut Tx, id: PasswordResetId) -> Result<GoodReset> {
+    // Whoever makes, uses or ends a link of a user holds the user's lock.
+    sqlx::query!(
+        "select u.id from users u join password_resets p on p.organization_id = u.organization_id and p.user_id = u.id
+         where p.organization_id = $1 and p.id = $2 for no key update of u",
+        tx.organization_id() as OrganizationId,
+        id as PasswordResetId
+    )
+    .fetch_optional(tx.connection())
+    .await?;
     let row = sqlx::query!(
         r#"select p.user_id as "user_id: UserId", p.used_at, p.superseded_at, p.valid_until, u.email, u.is_active,
                   o.name as organization_name, o.slug as organization_slug, o.branding, o.password_min_length,
@@ -243,8 +267,7 @@ async fn get_good_reset(tx: &mut Tx, id: PasswordResetId) -> Result<GoodReset> {
            from password_resets p
            join users u on u.organization_id = p.organization_id and u.id = p.user_id
            join organizations o on o.organization_id = p.organization_id
-           where p.organization_id = $1 and p.id = $2 and o.deleted_at is null
-           for update of p"#,
+           where p.organization_id = $1 and p.id = $2 and o.deleted_at is null"#,
         tx.organization_id() as OrganizationId,
         id as PasswordResetId
     )

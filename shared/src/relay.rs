@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::ids::new_uuid;
 use crate::outbox::{self, Lane};
 
-/// Jobs under way at most: the backlog stays in Postgres, where it is ordered, and a Redis that dies takes little with it.
+/// Jobs of a lane under way at most: the backlog stays in Postgres, where it is ordered, and a Redis that dies takes little with it.
 const IN_FLIGHT: i32 = 200;
 /// When a job that was pushed and that no worker has taken is pushed again.
 const REDELIVER: TimeDelta = TimeDelta::seconds(60);
@@ -23,17 +23,21 @@ const SWEEP: Duration = Duration::from_secs(1);
 const BUSY: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Pushes due work until the future is dropped. Trouble with Postgres or Redis is logged once an outage, and passes.
-pub async fn run(db: Db, client: redis::Client, namespace: String) {
+/// Pushes due work until `stop`, which it heeds between two turns. Trouble with Postgres or Redis is logged once an outage,
+/// and passes.
+pub async fn run(db: Db, client: redis::Client, namespace: String, stop: impl Future<Output = ()>) {
     let mut relay = Relay { db, client, namespace, connection: None, in_trouble: false };
+    let mut stop = std::pin::pin!(stop);
     loop {
-        let pushed = relay.turn().await;
-        let pause = match pushed {
+        let pause = match relay.turn().await {
             Ok(count) if count > 0 => BUSY,
             _ => SWEEP,
         };
-        // A commit may ring while a turn runs; the bell remembers one ring.
-        let _ = timeout(pause, relay.db.relay_bell().notified()).await;
+        tokio::select! {
+            () = &mut stop => return,
+            // A commit may ring while a turn runs; the bell remembers one ring.
+            _ = timeout(pause, relay.db.relay_bell().notified()) => {}
+        }
     }
 }
 
@@ -69,21 +73,26 @@ impl Relay {
     /// due again by themselves.
     async fn push_due(&mut self) -> Result<usize, String> {
         let epoch = self.epoch().await?;
-        let due = outbox::claim_due(&self.db, epoch, IN_FLIGHT, REDELIVER).await.map_err(|e| e.to_string())?;
-        if due.is_empty() {
-            return Ok(0);
-        }
-        let mut pipe = redis::pipe();
-        for lane in Lane::ALL {
-            let jobs: Vec<String> = due.iter().filter(|(_, of)| *of == lane).map(|(job, _)| job.to_string()).collect();
-            if !jobs.is_empty() {
-                pipe.lpush(lane.redis_key(&self.namespace), jobs).ignore();
-            }
-        }
         let mut connection = self.connection().await?;
-        within(pipe.query_async::<()>(&mut connection)).await?;
-        metrics::counter!("tenantry_jobs_pushed_total").increment(due.len() as u64);
-        Ok(due.len())
+        let mut pushed = 0;
+        for lane in Lane::ALL {
+            let key = lane.redis_key(&self.namespace);
+            // With no worker there, what was pushed before is there still: more of the same would only fill Redis.
+            let waiting: i32 = within(connection.llen(&key)).await?;
+            if waiting >= IN_FLIGHT {
+                continue;
+            }
+            let due =
+                outbox::claim_due(&self.db, lane, epoch, IN_FLIGHT, REDELIVER).await.map_err(|e| e.to_string())?;
+            if due.is_empty() {
+                continue;
+            }
+            let jobs: Vec<String> = due.iter().map(ToString::to_string).collect();
+            within(connection.lpush::<_, _, ()>(&key, jobs)).await?;
+            pushed += due.len();
+        }
+        metrics::counter!("tenantry_jobs_pushed_total").increment(pushed as u64);
+        Ok(pushed)
     }
 
     /// The present life of Redis: a name that it loses with everything else when it comes back empty.

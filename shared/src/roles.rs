@@ -105,7 +105,7 @@ pub(crate) async fn create_builtin(tx: &mut Tx, root: FolderId) -> Result<()> {
     Ok(())
 }
 
-/// Whether `who` holds every permission of a role over a folder, and so may grant it.
+/// Whether `who` holds every permission of a role, and so may grant it.
 pub(crate) async fn may_grant(tx: &mut Tx, who: UserId, role: RoleId) -> Result<bool> {
     let row = sqlx::query!(
         r#"select (u.is_superuser or r.permissions <@ array(select h.permission from held_permissions(u.id) h)) as "may!"

@@ -34,7 +34,10 @@ async fn every_change_leaves_an_event_with_its_actor_and_no_secret() {
     assert_eq!(find("invitation.revoked", "carol@example.com")["actor_id"], json!(admin.id));
     let signed_in = find("session.created", "admin@acme.example");
     assert!(signed_in["client_address"].is_string() && signed_in["request_id"].is_string(), "{signed_in}");
-    assert!(signed_in["credential"].as_str().is_some_and(|credential| credential.starts_with("session:")), "{signed_in}");
+    assert!(
+        signed_in["credential"].as_str().is_some_and(|credential| credential.starts_with("session:")),
+        "{signed_in}"
+    );
 
     let all = Value::Array(events.clone()).to_string();
     for secret in [PASSWORD, admin.token(), bob.token(), &link.token(), "argon2"] {
@@ -50,7 +53,10 @@ async fn a_change_that_fails_leaves_no_event() {
     let count = async || admin.get("/audit-events?limit=1").await.ok()["count"].clone();
     let before = count().await;
     admin.delete(&format!("/users/{}", admin.id)).await.problem(409, "last_superuser");
-    admin.post("/invitations", json!({ "invitee_identifier": "admin@acme.example", "role": "reader" })).await.problem(409, "already_member");
+    admin
+        .post("/invitations", json!({ "invitee_identifier": "admin@acme.example", "role": "reader" }))
+        .await
+        .problem(409, "already_member");
     assert_eq!(count().await, before);
     app.finish().await;
 }

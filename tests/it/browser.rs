@@ -7,14 +7,19 @@ use serde_json::json;
 async fn an_invitee_follows_the_link_chooses_a_password_and_is_in() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
-    let body = json!({ "invitee_identifier": "bob@example.com", "role": "reader", "message": "Glad to have <b>you</b>." });
+    let body =
+        json!({ "invitee_identifier": "bob@example.com", "role": "reader", "message": "Glad to have <b>you</b>." });
     admin.post("/invitations", body).await.created();
     let link = app.mailbox().last_to("bob@example.com").await.link();
     let browser = Browser::start().await;
 
     browser.open(link.0.as_str()).await;
     browser.until_it_says("acme").await;
-    assert!(browser.address().await.query().is_none(), "the token has left the address bar: {}", browser.address().await);
+    assert!(
+        browser.address().await.query().is_none(),
+        "the token has left the address bar: {}",
+        browser.address().await
+    );
     assert!(browser.text().await.contains("Glad to have <b>you</b>."), "{}", browser.text().await);
     assert!(browser.content_width().await <= 390, "a phone need not scroll sideways");
     browser.screenshot("accept").await;
@@ -22,14 +27,18 @@ async fn an_invitee_follows_the_link_chooses_a_password_and_is_in() {
     // What is wrong stands by its field, and what was typed stays.
     browser.fill("First name", "Bob").await;
     browser.fill("password", "passwordpassword").await;
-    browser.press("Join").await;
+    browser.press("Accept").await;
     browser.until_it_says("easy to guess").await;
     browser.screenshot("accept-refused").await;
     browser.fill("password", PASSWORD).await;
-    browser.press("Join").await;
+    browser.press("Accept").await;
     browser.until_it_says("bob@example.com").await;
     assert_eq!(browser.address().await.path(), "/");
-    assert!(browser.text().await.contains("Bob") && browser.text().await.contains("Reader"), "{}", browser.text().await);
+    assert!(
+        browser.text().await.contains("Bob") && browser.text().await.contains("Reader"),
+        "{}",
+        browser.text().await
+    );
     browser.screenshot("home").await;
     app.mailbox().last_to("admin@acme.example").await;
 
@@ -67,9 +76,9 @@ async fn a_user_signs_in_and_gets_a_new_password_through_the_pages() {
     browser.open(link.0.as_str()).await;
     assert!(browser.address().await.query().is_none());
     browser.fill("New password", "several unrelated zebras juggle").await;
-    browser.fill("again", "several unrelated zebras juggle").await;
+    browser.fill("once more", "several unrelated zebras juggle").await;
     browser.screenshot("password-reset-confirm").await;
-    browser.press("password").await;
+    browser.press("Save").await;
     browser.until_it_says("Sign in").await;
     app.anonymous().sign_in("acme", "admin@acme.example", "several unrelated zebras juggle").await.ok();
     browser.close().await;
@@ -82,7 +91,8 @@ async fn an_invitee_declines_and_following_a_link_alone_decides_nothing() {
     let admin = app.organization("acme").administrator().await;
     let invitation = admin.invite("bob@example.com", "reader").await;
     let mail = app.mailbox().last_to("bob@example.com").await;
-    let decline = mail.links().into_iter().find(|link| link.0.path() == "/invitations/decline").expect("a way to decline");
+    let decline =
+        mail.links().into_iter().find(|link| link.0.path() == "/invitations/decline").expect("a way to decline");
     let browser = Browser::start().await;
     let path = format!("/invitations/{}", invitation["uuid"].as_str().expect("an id"));
 
@@ -114,7 +124,9 @@ async fn a_form_sent_by_another_site_is_refused() {
             None => call,
         }
     };
-    for (origin, site) in [("https://evil.example", None), ("null", None), ("", Some("cross-site")), ("", Some("same-site")), ("", None)] {
+    for (origin, site) in
+        [("https://evil.example", None), ("null", None), ("", Some("cross-site")), ("", Some("same-site")), ("", None)]
+    {
         assert_eq!(send(origin, site).await.status, 403, "{origin} {site:?}");
     }
     assert_eq!(app.anonymous().preview(&harness::Link::of_token(&token)).await.status, 200);
@@ -131,7 +143,11 @@ async fn pages_allow_no_script_no_framing_and_nothing_from_elsewhere() {
         assert!(policy.contains(directive), "{policy}");
     }
     assert!(!policy.contains("unsafe") && !policy.contains("script-src"), "{policy}");
-    assert!(!page.text.contains("<script") && !page.text.contains("style=") && !page.text.contains("http://") , "{}", page.text);
+    assert!(
+        !page.text.contains("<script") && !page.text.contains("style=") && !page.text.contains("http://"),
+        "{}",
+        page.text
+    );
     let lost = app.anonymous().get(&format!("{}/nowhere", app.url())).header("accept", "text/html").await;
     assert_eq!((lost.status.as_u16(), lost.header("content-type")), (404, "text/html; charset=utf-8"));
     app.finish().await;

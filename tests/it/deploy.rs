@@ -54,7 +54,13 @@ async fn a_wrong_configuration_is_one_line_that_a_person_understands() {
     ];
     for (which, subcommand, name, value, words) in [
         (Which::Api, "serve", "DATABASE_APP_URL", "", "DATABASE_APP_URL is not set"),
-        (Which::Api, "serve", "DATABASE_APP_URL", "mysql://u:secret-word@h/x", "DATABASE_APP_URL is not a Postgres URL"),
+        (
+            Which::Api,
+            "serve",
+            "DATABASE_APP_URL",
+            "mysql://u:secret-word@h/x",
+            "DATABASE_APP_URL is not a Postgres URL",
+        ),
         (Which::Api, "serve", "REDIS_URL", "http://:secret-word@h", "REDIS_URL is not a Redis URL"),
         (Which::Api, "serve", "SECRET_KEY", "secret-word", "shorter than 32 characters"),
         (Which::Api, "serve", "PUBLIC_URL", "http://accounts.example.com", "must be https"),

@@ -85,7 +85,10 @@ async fn while_redis_is_down_people_are_invited_and_their_mail_goes_out_when_it_
     let admin = tenantry.administrator_of("acme").await;
     tenantry.redis.kill().await;
     let ready = tenantry.anonymous().get("/readyz").await.ok();
-    assert_eq!((&ready["status"], &ready["redis"], &ready["postgres"]), (&"degraded".into(), &"down".into(), &"ok".into()));
+    assert_eq!(
+        (&ready["status"], &ready["redis"], &ready["postgres"]),
+        (&"degraded".into(), &"down".into(), &"ok".into())
+    );
     let invitation = admin.invite("bob@example.com", "reader").await;
     assert_eq!(delivery(&admin, &invitation).await["status"], "queued");
     tenantry.redis.restart_empty().await;

@@ -57,12 +57,15 @@ async fn a_wrong_method_is_a_problem() {
 async fn a_body_that_is_not_json_is_a_problem_and_changes_nothing() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
-    for body in ["", "{", "[]", "null", "\"bob@example.com\"", "{\"email\": \"a@example.com\"} {}", "{\"email\": \"\u{1}\"}"] {
+    for body in
+        ["", "{", "[]", "null", "\"bob@example.com\"", "{\"email\": \"a@example.com\"} {}", "{\"email\": \"\u{1}\"}"]
+    {
         let answer = admin.post("/users", json!({})).body("application/json", body).await;
         assert_eq!(answer.status, 400, "{body:?}:\n{}", answer.whole());
         let _ = answer.any_problem();
     }
-    let broken = admin.post("/users", json!({})).body("application/json", b"{\"email\": \"\xff@example.com\"}".to_vec()).await;
+    let broken =
+        admin.post("/users", json!({})).body("application/json", b"{\"email\": \"\xff@example.com\"}".to_vec()).await;
     assert_eq!(broken.status, 400, "{}", broken.whole());
     assert_eq!(admin.get("/users").await.ok()["count"], 1);
     app.finish().await;
@@ -104,7 +107,10 @@ async fn a_body_has_a_megabyte_at_most_and_a_batch_five() {
 async fn an_unknown_field_is_refused_by_name() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
-    admin.post("/users", json!({ "email": "bob@example.com", "nickname": "Bob" })).await.invalid("nickname", "unknown_field");
+    admin
+        .post("/users", json!({ "email": "bob@example.com", "nickname": "Bob" }))
+        .await
+        .invalid("nickname", "unknown_field");
     let bob = json!({ "invitee_identifier": "bob@example.com", "role": "reader", "colour": "red" });
     admin.post("/invitations", bob).await.invalid("colour", "unknown_field");
     assert_eq!(admin.get("/users").await.ok()["count"], 1);
@@ -116,9 +122,15 @@ async fn an_unknown_field_is_refused_by_name() {
 async fn a_field_of_the_wrong_type_is_refused_by_name() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
-    admin.post("/users", json!({ "email": "bob@example.com", "is_active": "yes" })).await.invalid("is_active", "invalid");
+    admin
+        .post("/users", json!({ "email": "bob@example.com", "is_active": "yes" }))
+        .await
+        .invalid("is_active", "invalid");
     admin.post("/users", json!({ "email": 7 })).await.invalid("email", "invalid");
-    admin.post("/users", json!({ "email": "bob@example.com", "expiry_date": "soon" })).await.invalid("expiry_date", "invalid");
+    admin
+        .post("/users", json!({ "email": "bob@example.com", "expiry_date": "soon" }))
+        .await
+        .invalid("expiry_date", "invalid");
     let groups = json!({ "email": "bob@example.com", "user_groups": ["nonsense"] });
     let answer = admin.post("/users", groups).await;
     assert_eq!(answer.status, 400, "{}", answer.whole());
@@ -330,7 +342,12 @@ async fn a_list_of_120_is_walked_without_a_gap_or_a_double() {
     let all: BTreeSet<String> =
         (0..119).map(|n| format!("m{n:03}@example.com")).chain(["admin@acme.example".to_owned()]).collect();
 
-    for first in ["/users?limit=25", "/users?page_size=25", "/users?page=1&page_size=7&ordering=-number", "/users?limit=50&ordering=date_joined"] {
+    for first in [
+        "/users?limit=25",
+        "/users?page_size=25",
+        "/users?page=1&page_size=7&ordering=-number",
+        "/users?limit=50&ordering=date_joined",
+    ] {
         let seen = walk_while_others_insert(&admin, first, true).await;
         assert_eq!(seen.len(), 120, "{first}");
         assert_eq!(seen.iter().cloned().collect::<BTreeSet<_>>(), all, "{first}");
@@ -363,7 +380,9 @@ async fn orderings_order_and_ids_break_ties() {
     for (email, last_name) in [("c@example.com", "Young"), ("a@example.com", "Young"), ("b@example.com", "Adams")] {
         admin.post("/users", json!({ "email": email, "last_name": last_name })).await.created();
     }
-    let by = async |ordering: &str| emails(&admin.get(&format!("/users?exclude_current=true&ordering={ordering}")).await.ok());
+    let by = async |ordering: &str| {
+        emails(&admin.get(&format!("/users?exclude_current=true&ordering={ordering}")).await.ok())
+    };
     assert_eq!(by("email").await, ["a@example.com", "b@example.com", "c@example.com"]);
     assert_eq!(by("-email").await, ["c@example.com", "b@example.com", "a@example.com"]);
     assert_eq!(by("last_name").await, ["b@example.com", "c@example.com", "a@example.com"]);
@@ -376,7 +395,9 @@ async fn orderings_order_and_ids_break_ties() {
 async fn a_search_takes_percent_and_underscore_literally() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
-    for (email, name) in [("one@example.com", "100% sure"), ("two@example.com", "under_score"), ("three@example.com", "back\\slash")] {
+    for (email, name) in
+        [("one@example.com", "100% sure"), ("two@example.com", "under_score"), ("three@example.com", "back\\slash")]
+    {
         admin.post("/users", json!({ "email": email, "first_name": name })).await.created();
     }
     let find = async |term: &str| emails(&admin.get(&format!("/users?search={term}")).await.ok());
@@ -410,15 +431,26 @@ fn every_operation_is_described_and_says_who_may_call_it() {
         assert!(ids.insert(id.to_owned()), "{id} is there twice");
         assert!(operation["summary"].as_str().is_some_and(|s| !s.is_empty()), "{what} has no summary");
         let responses = operation["responses"].as_object().unwrap_or_else(|| panic!("{what} has no responses"));
-        assert!(responses.keys().any(|status| status.starts_with('2') || status.starts_with('3')), "{what}: what if it succeeds?");
+        assert!(
+            responses.keys().any(|status| status.starts_with('2') || status.starts_with('3')),
+            "{what}: what if it succeeds?"
+        );
         for (status, response) in responses {
-            assert!(response["description"].as_str().is_some_and(|s| !s.is_empty()), "{what} {status} is not described");
+            assert!(
+                response["description"].as_str().is_some_and(|s| !s.is_empty()),
+                "{what} {status} is not described"
+            );
             let is_problem = status.starts_with('4') || status.starts_with('5');
-            let kinds: Vec<_> = response["content"].as_object().into_iter().flatten().map(|(kind, _)| kind.as_str()).collect();
+            let kinds: Vec<_> =
+                response["content"].as_object().into_iter().flatten().map(|(kind, _)| kind.as_str()).collect();
             assert!(!is_problem || kinds == ["application/problem+json"], "{what} {status}: {kinds:?}");
         }
         let is_secured = operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty());
-        assert_eq!(is_secured, !OPEN.contains(&id), "{what}: either it needs a credential or it is on the list of open ones");
+        assert_eq!(
+            is_secured,
+            !OPEN.contains(&id),
+            "{what}: either it needs a credential or it is on the list of open ones"
+        );
     }
 }
 
@@ -435,11 +467,16 @@ async fn the_reader_of_the_document_needs_no_other_host() {
         markup.push_str(tag.split_once('>').map_or("", |(attributes, _)| attributes));
         markup.push_str(outside);
     }
-    for outward in ["src=\"http", "src='http", "src=\"//", "href=\"http", "href='http", "href=\"//", "url(http", "@import"] {
+    for outward in
+        ["src=\"http", "src='http", "src=\"//", "href=\"http", "href='http", "href=\"//", "url(http", "@import"]
+    {
         assert!(!markup.contains(outward), "/docs loads something from elsewhere: {outward}");
     }
     let policy = docs.header("content-security-policy");
-    assert!(policy.contains("default-src 'none'") && !policy.contains("http") && !policy.contains("unsafe-eval"), "{policy}");
+    assert!(
+        policy.contains("default-src 'none'") && !policy.contains("http") && !policy.contains("unsafe-eval"),
+        "{policy}"
+    );
     app.finish().await;
 }
 

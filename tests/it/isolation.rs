@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use harness::{Caller, Database, TestApp, PASSWORD};
+use harness::{Caller, Database, PASSWORD, TestApp};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -28,11 +28,17 @@ impl Two {
         victim.post("/users", json!({ "email": format!("user@{MARK}.example"), "first_name": MARK })).await.created();
         victim.member(&format!("member@{MARK}.example"), "reader").await;
         victim.invite(&format!("open@{MARK}.example"), "reader").await;
-        app.anonymous().under(MARK).post("/iam/password-reset", json!({ "email": format!("user@{MARK}.example") })).await.accepted();
+        app.anonymous()
+            .under(MARK)
+            .post("/iam/password-reset", json!({ "email": format!("user@{MARK}.example") }))
+            .await
+            .accepted();
         victim.post("/invitations/resend", json!({ "status": "pending" })).await.accepted();
         app.settle().await;
         let ids = ids_of(app.database(), MARK).await;
-        for table in ["users", "invitations", "email_messages", "jobs", "user_groups", "folders", "sessions", "audit_events"] {
+        for table in
+            ["users", "invitations", "email_messages", "jobs", "user_groups", "folders", "sessions", "audit_events"]
+        {
             assert!(ids.contains_key(table), "the victim has {table}");
         }
         Self { app, attacker, victim, ids }
@@ -61,7 +67,8 @@ impl Two {
 async fn ids_of(database: &Database, slug: &str) -> BTreeMap<String, String> {
     let mut ids = BTreeMap::new();
     for table in database.tenant_tables().await {
-        let columns = format!("select attname as name from pg_attribute where attrelid = '{table}'::regclass and attname = 'id'");
+        let columns =
+            format!("select attname as name from pg_attribute where attrelid = '{table}'::regclass and attname = 'id'");
         if database.rows(&columns).await.is_empty() {
             continue;
         }
@@ -82,7 +89,9 @@ fn example(document: &Value, schema: &Value, name: &str, two: &Two) -> Value {
         let target = reference.trim_start_matches("#/").split('/').fold(document, |at, part| &at[part]);
         return example(document, target, name, two);
     }
-    if let Some(parts) = schema["allOf"].as_array().or_else(|| schema["oneOf"].as_array()).or_else(|| schema["anyOf"].as_array()) {
+    if let Some(parts) =
+        schema["allOf"].as_array().or_else(|| schema["oneOf"].as_array()).or_else(|| schema["anyOf"].as_array())
+    {
         return example(document, &parts[0], name, two);
     }
     if let Some(values) = schema["enum"].as_array() {
@@ -130,16 +139,26 @@ fn fill(path: &str, id: Option<&str>) -> Option<String> {
         None if takes_an_id => None,
         None => Some(path.to_owned()),
         Some(_) if !takes_an_id => None,
-        Some(id) => Some(path.split('{').enumerate().map(|(n, part)| {
-            if n == 0 { part.to_owned() } else { format!("{id}{}", part.split_once('}').map_or("", |(_, rest)| rest)) }
-        }).collect()),
+        Some(id) => Some(
+            path.split('{')
+                .enumerate()
+                .map(|(n, part)| {
+                    if n == 0 {
+                        part.to_owned()
+                    } else {
+                        format!("{id}{}", part.split_once('}').map_or("", |(_, rest)| rest))
+                    }
+                })
+                .collect(),
+        ),
     }
 }
 
 /// Operations below an organization that need a credential: method, path, operation.
 fn tenant_operations(document: &Value) -> Vec<(Method, String, Value)> {
     let all = operations(document).into_iter().filter(|(_, path, operation)| {
-        path.starts_with("/v1/orgs/{organization_slug}") && !OPEN.contains(&operation["operationId"].as_str().unwrap_or_default())
+        path.starts_with("/v1/orgs/{organization_slug}")
+            && !OPEN.contains(&operation["operationId"].as_str().unwrap_or_default())
     });
     let all: Vec<_> = all.collect();
     assert!(all.len() >= 20, "the walk has somewhere to go");
@@ -193,7 +212,8 @@ async fn ids_of_another_organization_find_nothing_under_ones_own_slug() {
         let (Some(path), Some(body)) = (fill(&path, None), body) else { continue };
         if two.ids.values().any(|id| body.to_string().contains(id.as_str())) {
             let answer = send(&two.attacker, &method, &path, Some(&body)).await;
-            let rows_refused = answer.json()["results"].as_array().is_some_and(|rows| rows.iter().all(|row| row["status"] == 400));
+            let rows_refused =
+                answer.json()["results"].as_array().is_some_and(|rows| rows.iter().all(|row| row["status"] == 400));
             assert!(answer.status == 400 || rows_refused, "{}", answer.whole());
             assert!(!answer.text.to_lowercase().contains(MARK), "{}", answer.whole());
         }
@@ -264,9 +284,17 @@ async fn without_a_live_credential_every_door_is_closed() {
             continue;
         }
         let path = path.replace("{organization_slug}", MARK);
-        let path: String = path.split('{').enumerate().map(|(n, part)| {
-            if n == 0 { part.to_owned() } else { format!("{}{}", two.id("users"), part.split_once('}').map_or("", |(_, rest)| rest)) }
-        }).collect();
+        let path: String = path
+            .split('{')
+            .enumerate()
+            .map(|(n, part)| {
+                if n == 0 {
+                    part.to_owned()
+                } else {
+                    format!("{}{}", two.id("users"), part.split_once('}').map_or("", |(_, rest)| rest))
+                }
+            })
+            .collect();
         for credential in &credentials {
             let caller = two.victim.with_authorization(credential.as_deref());
             send(&caller, &method, &path, None).await.problem(401, "not_authenticated");
@@ -340,15 +368,25 @@ async fn every_tenant_table_is_walled_off_and_its_keys_begin_with_the_organizati
     assert!(tables.len() >= 15, "{tables:?}");
     for table in &tables {
         let row = &database.rows(&format!("select relrowsecurity as on, relforcerowsecurity as forced from pg_class where oid = '{table}'::regclass")).await[0];
-        assert!(table == "organization_slugs" || row["on"] == true && row["forced"] == true, "{table} has no forced row-level security");
+        assert!(
+            table == "organization_slugs" || row["on"] == true && row["forced"] == true,
+            "{table} has no forced row-level security"
+        );
         if is_directory(table) {
             continue;
         }
-        let policies = database.rows(&format!("select policyname, roles::text, cmd, qual, with_check from pg_policies where tablename = '{table}'")).await;
+        let policies = database
+            .rows(&format!(
+                "select policyname, roles::text, cmd, qual, with_check from pg_policies where tablename = '{table}'"
+            ))
+            .await;
         let condition = "(organization_id = current_organization_id())";
         for policy in &policies {
             let is_ours = policy["roles"] == "{tenantry_across}";
-            assert!(is_ours || policy["qual"] == condition && policy["with_check"] == condition && policy["cmd"] == "ALL", "{table}: {policy}");
+            assert!(
+                is_ours || policy["qual"] == condition && policy["with_check"] == condition && policy["cmd"] == "ALL",
+                "{table}: {policy}"
+            );
         }
         assert!(policies.iter().any(|policy| policy["policyname"] == "tenant"), "{table} has no policy");
         let keys = database
@@ -404,7 +442,10 @@ async fn the_application_owns_nothing_and_can_get_round_nothing() {
     for may in ["rolsuper", "rolbypassrls", "rolcreatedb", "rolcreaterole", "rolreplication", "creates"] {
         assert_eq!(role[may], false, "{may}");
     }
-    assert_eq!((&role["tables"], &role["functions"], &role["member_of"]), (&json!(0), &json!(0), &json!(["tenantry_app"])));
+    assert_eq!(
+        (&role["tables"], &role["functions"], &role["member_of"]),
+        (&json!(0), &json!(0), &json!(["tenantry_app"]))
+    );
     for forbidden in [
         "alter table users disable row level security",
         "drop table users",
@@ -437,7 +478,14 @@ async fn without_a_tenant_the_application_sees_no_rows() {
 async fn with_one_tenant_the_application_neither_sees_nor_writes_rows_of_another() {
     let two = Two::start().await;
     let database = two.app.database();
-    let id = async |slug: &str| database.value(&format!("select organization_id::text from organization_slugs where slug_key = '{slug}'")).await.as_str().expect("an id").to_owned();
+    let id = async |slug: &str| {
+        database
+            .value(&format!("select organization_id::text from organization_slugs where slug_key = '{slug}'"))
+            .await
+            .as_str()
+            .expect("an id")
+            .to_owned()
+    };
     let (mine, theirs) = (id("attacker").await, id(MARK).await);
     let before = two.digest().await;
     for table in database.tenant_tables().await {
@@ -446,9 +494,13 @@ async fn with_one_tenant_the_application_neither_sees_nor_writes_rows_of_another
         }
         // One command string is one transaction, so the setting holds for what follows.
         let begin = format!("set local tenantry.organization_id = '{mine}'");
-        let look = format!("begin; {begin}; do $$ begin if exists (select from {table} where organization_id = '{theirs}') then raise 'seen'; end if; end $$; commit");
+        let look = format!(
+            "begin; {begin}; do $$ begin if exists (select from {table} where organization_id = '{theirs}') then raise 'seen'; end if; end $$; commit"
+        );
         assert_eq!(database.as_application(&look).await, Ok(()), "{table}");
-        let give = format!("begin; {begin}; do $$ begin update {table} set organization_id = '{theirs}'; if found then raise 'given'; end if; end $$; commit");
+        let give = format!(
+            "begin; {begin}; do $$ begin update {table} set organization_id = '{theirs}'; if found then raise 'given'; end if; end $$; commit"
+        );
         let given = database.as_application(&give).await;
         assert!(given.is_ok() || given == Err("42501".into()), "{table}: rows can be given away: {given:?}");
         let destroy = format!("begin; {begin}; delete from {table} where organization_id = '{theirs}'; commit");
@@ -465,7 +517,11 @@ async fn the_application_can_neither_change_nor_remove_what_the_audit_log_says()
     let database = app.database();
     let begin = "begin; select set_config('tenantry.organization_id', (select organization_id::text from find_organization('acme')), true)";
     for forbidden in ["update audit_events set action = 'x'", "delete from audit_events", "truncate audit_events"] {
-        assert_eq!(database.as_application(&format!("{begin}; {forbidden}; commit")).await, Err("42501".into()), "{forbidden}");
+        assert_eq!(
+            database.as_application(&format!("{begin}; {forbidden}; commit")).await,
+            Err("42501".into()),
+            "{forbidden}"
+        );
     }
     app.finish().await;
 }

@@ -32,7 +32,8 @@ async fn a_forgotten_password_is_replaced_through_a_mailed_link_once() {
 async fn asking_for_a_reset_tells_nobody_who_is_there() {
     let app = TestApp::start().await;
     app.organization("acme").administrator().await;
-    let ask = |slug: &str, email: &str| app.anonymous().under(slug).post("/iam/password-reset", json!({ "email": email }));
+    let ask =
+        |slug: &str, email: &str| app.anonymous().under(slug).post("/iam/password-reset", json!({ "email": email }));
     let known = ask("acme", "admin@acme.example").await;
     let unknown = ask("acme", "nobody@acme.example").await;
     let nowhere = ask("nowhere", "admin@acme.example").await;

@@ -28,7 +28,13 @@ async fn the_readme_s_first_invitation_works_as_it_stands_there() {
     ];
     let (code, said) = run_to_end("bash", &["-eu", "-c", &script], &environment).await;
     assert_eq!(code, Some(0), "{said}");
-    for words in [r#""roles":["reader"]"#, r#""full_name":"Bob Builder""#, r#""slug":"acme""#, r#""status":"accepted""#, r#""status":"sent""#] {
+    for words in [
+        r#""roles":["reader"]"#,
+        r#""full_name":"Bob Builder""#,
+        r#""slug":"acme""#,
+        r#""status":"accepted""#,
+        r#""status":"sent""#,
+    ] {
         assert!(said.contains(words), "no {words} in:\n{said}");
     }
 }

@@ -32,7 +32,10 @@ async fn dumps_and_logs_hold_no_token_link_password_or_session() {
     // A link of a mail is opened as a page, too, and a wrong password is tried.
     stranger.get(&format!("{}/password-reset/confirm?token={}", tenantry.url(), reset.token())).await;
     stranger.preview(&accept).await.problem(409, "invitation_accepted");
-    stranger.sign_in("acme", "Bob.Builder@example.com", "a wrong password of his").await.problem(401, "invalid_credentials");
+    stranger
+        .sign_in("acme", "Bob.Builder@example.com", "a wrong password of his")
+        .await
+        .problem(401, "invalid_credentials");
     tenantry.settle().await;
     secrets.push("a wrong password of his".to_owned());
 

@@ -47,7 +47,11 @@ async fn whatever_is_wrong_with_a_sign_in_the_answer_is_the_same() {
     assert_eq!(refusal(&app, "nowhere", "bob@example.com", PASSWORD).await, wrong_password, "unknown organization");
     assert_eq!(refusal(&app, "acme", "eve@example.com", PASSWORD).await, wrong_password, "unknown user");
     assert_eq!(refusal(&app, "acme", "", "").await, wrong_password, "nothing");
-    assert_eq!(refusal(&app, "acme", "bob@example.com", &"x".repeat(100_000)).await, wrong_password, "a very long password");
+    assert_eq!(
+        refusal(&app, "acme", "bob@example.com", &"x".repeat(100_000)).await,
+        wrong_password,
+        "a very long password"
+    );
 
     admin.post("/users", json!({ "email": "new@example.com" })).await.created();
     assert_eq!(refusal(&app, "acme", "new@example.com", PASSWORD).await, wrong_password, "no password yet");
@@ -81,7 +85,9 @@ async fn bearer_and_token_are_both_taken() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
     let token = admin.token().to_owned();
-    for authorization in [format!("Bearer {token}"), format!("Token {token}"), format!("bearer {token}"), format!("TOKEN  {token}")] {
+    for authorization in
+        [format!("Bearer {token}"), format!("Token {token}"), format!("bearer {token}"), format!("TOKEN  {token}")]
+    {
         assert!(is_signed_in(&admin.with_authorization(Some(&authorization))).await, "{authorization}");
     }
     app.finish().await;

@@ -25,7 +25,10 @@ async fn a_new_user_is_mailed_a_link_that_sets_his_password() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
     let made = admin.post("/users", json!({ "email": "Bob@Example.com", "first_name": "Bob" })).await.created();
-    assert_eq!((&made["email"], &made["username"], &made["is_email_verified"]), (&json!("Bob@Example.com"), &json!("Bob@Example.com"), &json!(false)));
+    assert_eq!(
+        (&made["email"], &made["username"], &made["is_email_verified"]),
+        (&json!("Bob@Example.com"), &json!("Bob@Example.com"), &json!(false))
+    );
     let mail = app.mailbox().last_to("Bob@Example.com").await;
     let link = mail.link();
     assert_eq!(link.0.path(), "/password-reset/confirm");
@@ -86,7 +89,10 @@ async fn an_address_is_unique_whatever_its_case() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
     let bob = make(&admin, "Bob@Example.com").await;
-    admin.post("/users", json!({ "email": "bOB@eXAMPLE.COM", "username": "other" })).await.problem(409, "already_member");
+    admin
+        .post("/users", json!({ "email": "bOB@eXAMPLE.COM", "username": "other" }))
+        .await
+        .problem(409, "already_member");
     let eve = make(&admin, "eve@example.com").await;
     admin.patch(&path(&eve), json!({ "email": "BOB@example.com" })).await.problem(409, "already_member");
     admin.patch(&path(&bob), json!({ "email": "BOB@EXAMPLE.com" })).await.ok();
@@ -98,7 +104,10 @@ async fn a_user_name_is_unique_whatever_its_case() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
     admin.post("/users", json!({ "email": "bob@example.com", "username": "Bobby" })).await.created();
-    admin.post("/users", json!({ "email": "bob2@example.com", "username": "bOBBY" })).await.problem(409, "username_taken");
+    admin
+        .post("/users", json!({ "email": "bob2@example.com", "username": "bOBBY" }))
+        .await
+        .problem(409, "username_taken");
     app.finish().await;
 }
 
@@ -194,8 +203,14 @@ async fn only_a_superuser_makes_or_unmakes_superusers() {
     let administrator = admin.member("bob@example.com", "administrator").await;
     let eve = make(&admin, "eve@example.com").await;
     administrator.patch(&path(&eve), json!({ "is_superuser": true })).await.problem(403, "superuser_only");
-    administrator.post("/users", json!({ "email": "x@example.com", "is_superuser": true })).await.problem(403, "superuser_only");
-    administrator.patch(&format!("/users/{}", administrator.id), json!({ "is_superuser": true })).await.problem(403, "superuser_only");
+    administrator
+        .post("/users", json!({ "email": "x@example.com", "is_superuser": true }))
+        .await
+        .problem(403, "superuser_only");
+    administrator
+        .patch(&format!("/users/{}", administrator.id), json!({ "is_superuser": true }))
+        .await
+        .problem(403, "superuser_only");
     let made = admin.patch(&path(&eve), json!({ "is_superuser": true })).await.ok();
     assert_eq!(made["is_superuser"], true);
     administrator.patch(&path(&eve), json!({ "is_superuser": false })).await.problem(403, "outranked");
@@ -210,11 +225,17 @@ async fn nobody_grants_what_he_does_not_hold() {
     let manager = admin.member("manager@example.com", "domain_manager").await;
     let (administrators, readers) = (admin.group("administrator").await, admin.group("reader").await);
     let eve = make(&admin, "eve@example.com").await;
-    manager.post("/users", json!({ "email": "x@example.com", "user_groups": [administrators] })).await.problem(403, "cannot_grant");
+    manager
+        .post("/users", json!({ "email": "x@example.com", "user_groups": [administrators] }))
+        .await
+        .problem(403, "cannot_grant");
     manager.patch(&path(&eve), json!({ "user_groups": [administrators] })).await.problem(403, "cannot_grant");
     let me = format!("/users/{}", manager.id);
     manager.patch(&me, json!({ "user_groups": [administrators] })).await.problem(403, "cannot_grant");
-    manager.patch(&path(&eve), json!({ "user_groups": [admin.group("auditor").await] })).await.problem(403, "cannot_grant");
+    manager
+        .patch(&path(&eve), json!({ "user_groups": [admin.group("auditor").await] }))
+        .await
+        .problem(403, "cannot_grant");
     assert_eq!(manager.get(&path(&eve)).await.ok()["roles"], json!([]));
     let granted = manager.patch(&path(&eve), json!({ "user_groups": [readers] })).await.ok();
     assert_eq!(granted["roles"], json!(["reader"]));
@@ -283,7 +304,10 @@ async fn nobody_deletes_deactivates_demotes_or_expires_himself() {
     admin.delete(&me).await.problem(409, "cannot_change_oneself");
     let manager = admin.member("manager@example.com", "domain_manager").await;
     manager.delete(&format!("/users/{}", manager.id)).await.problem(409, "cannot_change_oneself");
-    manager.patch(&format!("/users/{}", manager.id), json!({ "is_active": false })).await.problem(409, "cannot_change_oneself");
+    manager
+        .patch(&format!("/users/{}", manager.id), json!({ "is_active": false }))
+        .await
+        .problem(409, "cannot_change_oneself");
     app.finish().await;
 }
 
@@ -354,7 +378,10 @@ async fn patch_changes_what_is_present_and_null_clears() {
     assert_eq!((&cleared["observation"], &cleared["expiry_date"]), (&Value::Null, &json!("2099-01-01")));
     let cleared = admin.patch(&path, json!({ "expiry_date": null, "first_name": null })).await.ok();
     assert_eq!((&cleared["expiry_date"], &cleared["first_name"]), (&Value::Null, &json!("")));
-    let merged = admin.patch(&path, json!({ "profile": { "drop": null, "new": [1], "deep": { "a": null, "c": 3 } } })).await.ok();
+    let merged = admin
+        .patch(&path, json!({ "profile": { "drop": null, "new": [1], "deep": { "a": null, "c": 3 } } }))
+        .await
+        .ok();
     assert_eq!(merged["profile"], json!({ "keep": 1, "new": [1], "deep": { "b": 2, "c": 3 } }));
     let emptied = admin.patch(&path, json!({ "profile": null })).await.ok();
     assert_eq!(emptied["profile"], json!({}));
@@ -444,9 +471,18 @@ async fn filters_narrow_the_list() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
     let (approvers, readers) = (admin.group("approver").await, admin.group("reader").await);
-    let ann = admin.post("/users", json!({ "email": "Ann@example.com", "first_name": "Ann", "last_name": "Lee", "user_groups": [approvers] })).await.created();
+    let ann = admin
+        .post(
+            "/users",
+            json!({ "email": "Ann@example.com", "first_name": "Ann", "last_name": "Lee", "user_groups": [approvers] }),
+        )
+        .await
+        .created();
     let ben = admin.post("/users", json!({ "email": "ben@example.com", "first_name": "Ben", "is_third_party": true, "user_groups": [readers] })).await.created();
-    let cat = admin.post("/users", json!({ "email": "cat@example.com", "keep_local_login": true, "expiry_date": "2099-01-01" })).await.created();
+    let cat = admin
+        .post("/users", json!({ "email": "cat@example.com", "keep_local_login": true, "expiry_date": "2099-01-01" }))
+        .await
+        .created();
     let dan = admin.post("/users", json!({ "email": "dan@example.com", "is_active": false })).await.created();
     let id = |user: &Value| user["id"].as_str().expect("an id").to_owned();
     for (query, expected) in [
@@ -469,7 +505,13 @@ async fn filters_narrow_the_list() {
         ("is_third_party=true&is_active=false".into(), vec![]),
     ] {
         let page = admin.get(&format!("/users?{query}")).await.ok();
-        let found: Vec<_> = page["results"].as_array().expect("results").iter().filter_map(|u| u["email"].as_str()?.split_once('@')).map(|(name, _)| name).collect();
+        let found: Vec<_> = page["results"]
+            .as_array()
+            .expect("results")
+            .iter()
+            .filter_map(|u| u["email"].as_str()?.split_once('@'))
+            .map(|(name, _)| name)
+            .collect();
         assert_eq!(found, expected, "{query}");
         assert_eq!(page["count"], expected.len(), "{query}");
     }

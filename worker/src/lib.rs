@@ -18,6 +18,7 @@ use tenantry_shared::config::{ConfigError, PublicUrl};
 use tenantry_shared::db::Db;
 use tenantry_shared::outbox::{self, Claim, Job, JobRef, Lane, RENEW_EVERY, Taken};
 use tenantry_shared::secret::Links;
+use tenantry_shared::{emails, jobs as jobs_of_people};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -105,7 +106,12 @@ impl Worker {
                     tracing::warn!(job = ?claim.job, %error, "a job could not be done");
                 }
             }
-            Ok(Taken::Parked(job)) => tracing::error!(?job, "a job crashed too often and was put aside"),
+            Ok(Taken::Parked(claim)) => {
+                tracing::error!(job = ?claim.job, "a job crashed too often and was put aside");
+                if let Err(error) = self.own_up(&claim).await {
+                    tracing::warn!(job = ?claim.job, %error, "what was put aside could not be marked");
+                }
+            }
             Ok(Taken::Nothing) => {}
             Err(error) => tracing::warn!(%error, "a job could not be taken; it comes again"),
         }
@@ -116,6 +122,16 @@ impl Worker {
             Job::SendEmail(id) => jobs::send_email::run(self, claim, id).await,
             Job::ResendInvitations(id) => jobs::resend_invitations::run(self, claim, id).await,
         }
+    }
+
+    /// Shows what was put aside where an administrator looks.
+    async fn own_up(&self, claim: &Claim) -> tenantry_shared::Result<()> {
+        let mut tx = claim.begin(&self.db).await?;
+        match claim.job {
+            Job::SendEmail(id) => emails::give_up(&mut tx, id).await?,
+            Job::ResendInvitations(id) => jobs_of_people::give_up(&mut tx, id).await?,
+        }
+        tx.commit().await
     }
 
     /// Keeps the claim's lease alive while the work goes on.

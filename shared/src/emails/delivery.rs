@@ -200,6 +200,10 @@ pub async fn record(tx: &mut Tx, claim: &Claim, id: EmailId, verdict: &Verdict) 
     )
     .fetch_one(tx.connection())
     .await?;
+    if !claim.is_held(tx).await? && !matches!(verdict, Verdict::Sent) {
+        // Someone else has the job now: what he makes of it counts, unless the mail is out.
+        return Ok(());
+    }
     let attempts = row.attempts + 1;
     let next = tx.now() + backoff(attempts, Uuid::from(id));
     let (status, error) = match verdict {
@@ -225,6 +229,20 @@ pub async fn record(tx: &mut Tx, claim: &Claim, id: EmailId, verdict: &Verdict) 
         "deferred" => claim.postpone(tx, next).await,
         _ => claim.finish(tx).await,
     }
+}
+
+/// Gives up a mail whose job was put aside. An administrator can retry it.
+pub async fn give_up(tx: &mut Tx, id: EmailId) -> Result<()> {
+    sqlx::query!(
+        "update email_messages set status = 'failed', last_error = 'The worker ended several times over this mail.',
+             version = version + 1
+         where organization_id = $1 and id = $2 and status in ('queued', 'sending', 'deferred')",
+        tx.organization_id() as OrganizationId,
+        id as EmailId
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
 /// Exponential, from 3 s doubling to 15 min, with up to a quarter less so that mails deferred together do not return

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-pub use delivery::{Content, Loaded, Outgoing, Verdict, load, record};
+pub use delivery::{Content, Loaded, Outgoing, Verdict, give_up, load, record};
 
 use crate::access::{Access, RetryEmail, ViewEmail};
 use crate::audit::Event;

@@ -5,14 +5,14 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Invitation, create, load};
-use crate::access::{Access, InviteUser};
+use crate::access::{Access, InviteUser, is_superuser};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
 use crate::emails;
 use crate::error::{Error, Kind, Refusal, Result};
-use crate::ids::{EmailId, InvitationId, JobId, OrganizationId};
-use crate::jobs;
+use crate::ids::{EmailId, InvitationId, JobId, OrganizationId, RoleId, UserGroupId, UserId};
 use crate::outbox::{Claim, Job, Lane};
+use crate::{jobs, roles};
 
 /// At most one resend in this time,
 const PAUSE: TimeDelta = TimeDelta::minutes(1);
@@ -22,14 +22,18 @@ const A_DAY: i32 = 10;
 const CHUNK: i64 = 50;
 
 /// Resends one invitation. An expired one comes to life again.
-pub async fn resend(tx: &mut Tx, _by: &Access<InviteUser>, id: InvitationId) -> Result<Invitation> {
-    again(tx, id, Lane::Interactive).await?;
+pub async fn resend(tx: &mut Tx, by: &Access<InviteUser>, id: InvitationId) -> Result<Invitation> {
+    again(tx, by.caller().user_id, id, Lane::Interactive).await?;
     load(tx, id).await
 }
 
-async fn again(tx: &mut Tx, id: InvitationId, lane: Lane) -> Result<()> {
+/// Sends one again on behalf of `who`: as if he invited anew, so he must hold what it gives.
+async fn again(tx: &mut Tx, who: UserId, id: InvitationId, lane: Lane) -> Result<()> {
     let row = sqlx::query!(
-        r#"select i.invitee_identifier, i.state, i.sent_at, i.valid_for, i.locale, i.generation,
+        r#"select i.invitee_identifier, i.state, i.sent_at, i.valid_for, i.locale, i.generation, i.resent_count, i.is_superuser,
+                  i.role_id as "role_id: RoleId",
+                  array(select g.user_group_id from invitation_user_groups g
+                      where g.organization_id = i.organization_id and g.invitation_id = i.id) as "user_groups!",
                   case when i.resent_on = $3 then i.resent_that_day else 0 end as "resent_today!",
                   i.email_id as "email_id: EmailId"
            from invitations i where i.organization_id = $1 and i.id = $2 for update"#,
@@ -53,8 +57,17 @@ async fn again(tx: &mut Tx, id: InvitationId, lane: Lane) -> Result<()> {
         "revoked" => return Err(Refusal::conflict("invitation_revoked", "It was revoked: invite anew.").into()),
         _ => return Err(Refusal::conflict("invitation_expired", "It expired and a newer one took its place.").into()),
     }
+    let groups: Vec<UserGroupId> = row.user_groups.into_iter().map(Into::into).collect();
+    let may_role = match row.role_id {
+        Some(role) => roles::may_grant(tx, who, role).await?,
+        None => true,
+    };
+    let may_groups = roles::may_grant_groups(tx, who, &groups).await?;
+    if !(may_role && may_groups) || (row.is_superuser && !is_superuser(tx, who).await?) {
+        return Err(Refusal::forbidden("cannot_grant", "You can invite only to what you hold yourself.").into());
+    }
     let wait = row.sent_at + PAUSE - tx.now();
-    if wait > TimeDelta::zero() {
+    if row.resent_count > 0 && wait > TimeDelta::zero() {
         let seconds = u64::try_from(wait.num_seconds()).unwrap_or(0) + 1;
         return Err(Refusal::too_often("resend_too_soon", "An invitation can be resent once a minute.", seconds).into());
     }
@@ -119,7 +132,7 @@ pub async fn resend_some(db: &Db, claim: &Claim, job: JobId) -> Result<bool> {
     let mut tx = claim.begin(db).await?;
     let row = sqlx::query!(
         r#"update jobs set status = 'running' where organization_id = $1 and id = $2 and status in ('queued', 'running')
-           returning resume_after, created_at, (parameters ->> 'sent_before')::timestamptz as "sent_before!""#,
+           returning resume_after, created_at, created_by as "created_by: UserId", (parameters ->> 'sent_before')::timestamptz as "sent_before!""#,
         tx.organization_id() as OrganizationId,
         job as JobId
     )
@@ -147,15 +160,24 @@ pub async fn resend_some(db: &Db, claim: &Claim, job: JobId) -> Result<bool> {
     .await?;
     let (mut done, mut failed) = (0, 0);
     for id in &ids {
-        match again(&mut tx, InvitationId::from(*id), Lane::Bulk).await {
+        // If whoever asked is gone, nobody is there who may grant.
+        let Some(who) = row.created_by else {
+            failed += 1;
+            continue;
+        };
+        match again(&mut tx, who, InvitationId::from(*id), Lane::Bulk).await {
             Ok(()) => done += 1,
-            Err(Error::Refused(Refusal { kind: Kind::Conflict | Kind::TooOften(_), .. })) => failed += 1,
+            Err(Error::Refused(Refusal { kind: Kind::Conflict | Kind::Forbidden | Kind::TooOften(_), .. })) => {
+                failed += 1
+            }
             Err(error) => return Err(error),
         }
     }
     let more = ids.len() == usize::try_from(CHUNK).unwrap_or(0);
     progress(&mut tx, job, ids.last().copied(), done, failed, more).await?;
-    if !more {
+    if more {
+        claim.progressed(&mut tx).await?;
+    } else {
         claim.finish(&mut tx).await?;
     }
     tx.commit().await?;

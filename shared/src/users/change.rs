@@ -4,8 +4,8 @@ use chrono::NaiveDate;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::create::{check_groups, check_observation, check_username, superuser_only, taken};
-use super::{User, check_profile, keep_a_superuser, load, may_manage, name_part};
+use super::create::{check_groups, check_observation, check_username, taken};
+use super::{User, check_profile, demand_superuser, keep_a_superuser, load, lock, may_manage, name_part};
 use crate::access::{Access, ChangeUser, Oneself};
 use crate::audit::Event;
 use crate::db::Tx;
@@ -117,7 +117,9 @@ pub async fn change(tx: &mut Tx, by: &Access<Oneself>, id: UserId, change: &Repl
     }
     store(tx, id, &old, &new).await?;
     let today = tx.now().date_naive();
-    if !new.is_active || new.expiry_date.is_some_and(|date| date < today) {
+    let ended = |user: &User| !user.is_active || user.expiry_date.is_some_and(|date| date < today);
+    // Also when an end is undone: what it killed stays dead.
+    if ended(&new) || ended(&old) {
         sessions::kill_all(tx, id, None).await?;
         passwords::supersede(tx, id).await?;
     }
@@ -148,18 +150,6 @@ fn merge(target: &mut Value, patch: &Value) {
 fn group_ids(user: &User) -> Vec<UserGroupId> {
     let groups = user.user_groups.as_array().cloned().unwrap_or_default();
     groups.iter().filter_map(|g| g["id"].as_str()).filter_map(|id| Uuid::parse_str(id).ok()).map(Into::into).collect()
-}
-
-async fn lock(tx: &mut Tx, id: UserId) -> Result<User> {
-    sqlx::query!(
-        "select id from users where organization_id = $1 and id = $2 for update",
-        tx.organization_id() as OrganizationId,
-        id as UserId
-    )
-    .fetch_optional(tx.connection())
-    .await?
-    .ok_or_else(Refusal::not_found)?;
-    load(tx, id).await
 }
 
 fn merged(old: &User, patch: &UserPatch, email: Option<EmailAddress>) -> User {
@@ -205,8 +195,8 @@ async fn check_rules(
     if !is_self {
         may_manage(tx, caller.user_id, id).await?;
     }
-    if old.is_superuser != new.is_superuser && !caller.is_superuser {
-        return Err(superuser_only());
+    if old.is_superuser != new.is_superuser {
+        demand_superuser(tx, caller.user_id).await?;
     }
     let today = tx.now().date_naive();
     let loses = (old.is_active && !new.is_active)

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{PersonName, User, check_profile, load, name_part};
+use super::{PersonName, User, check_profile, demand_superuser, load, lock_superusers, name_part};
 use crate::access::{Access, AddUser};
 use crate::audit::Event;
 use crate::db::Tx;
@@ -92,8 +92,9 @@ pub(super) fn check_observation(check: &mut Check, observation: Option<&str>) {
 /// Errors: 400 for a group that is not there, 403 `superuser_only`, 403 `cannot_grant`, 409 `already_member`.
 pub async fn create(tx: &mut Tx, by: &Access<AddUser>, new: &NewUser) -> Result<User> {
     let caller = by.caller();
-    if new.is_superuser && !caller.is_superuser {
-        return Err(superuser_only());
+    if new.is_superuser {
+        lock_superusers(tx).await?;
+        demand_superuser(tx, caller.user_id).await?;
     }
     check_groups(tx, caller.user_id, &new.user_groups).await?;
     let id = insert(tx, &Row { new, is_email_verified: false, password_hash: None }).await?;
@@ -104,10 +105,6 @@ pub async fn create(tx: &mut Tx, by: &Access<AddUser>, new: &NewUser) -> Result<
     }
     tx.audit(Event::new("user.created", "user", id, new.email.as_str())).await?;
     load(tx, id).await
-}
-
-pub(super) fn superuser_only() -> Error {
-    Refusal::forbidden("superuser_only", "Only a superuser makes or unmakes superusers.").into()
 }
 
 /// Groups must be there, and the caller must hold what they give.

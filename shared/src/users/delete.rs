@@ -1,6 +1,6 @@
 //! Deleting users.
 
-use super::{keep_a_superuser, load, may_manage};
+use super::{keep_a_superuser, lock, may_manage};
 use crate::access::{Access, DeleteUser};
 use crate::audit::Event;
 use crate::db::Tx;
@@ -10,7 +10,7 @@ use crate::ids::{OrganizationId, UserId};
 /// Deletes a user with his sessions. What he did stays in the audit log, under his name.
 pub async fn delete(tx: &mut Tx, by: &Access<DeleteUser>, id: UserId, if_version: Option<i64>) -> Result<()> {
     let caller = by.caller();
-    let user = load(tx, id).await?;
+    let user = lock(tx, id).await?;
     if if_version.is_some_and(|version| version != user.version) {
         return Err(Refusal::stale().into());
     }

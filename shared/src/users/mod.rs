@@ -13,7 +13,7 @@ pub use create::{NewUser, UserInput, create};
 pub(crate) use create::{create_first_administrator, create_invited};
 pub use delete::delete;
 
-use crate::access::{Access, ViewUser};
+use crate::access::{Access, ViewUser, is_superuser};
 use crate::db::Tx;
 use crate::error::{Check, FieldError, Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
@@ -174,15 +174,43 @@ fn check_profile(check: &mut Check, profile: &Value) {
     check.that(!profile.to_string().contains("\\u0000"), "profile", "invalid", "A profile has no NUL characters.");
 }
 
-/// What the last superuser must stay: active, without an end. Locks the organization, so that two requests can't each
-/// think that the other's superuser remains.
-async fn keep_a_superuser(tx: &mut Tx, without: UserId) -> Result<()> {
+/// Locks what decides over superusers: one request after the other, so that two can't each think that the other's superuser
+/// remains. Always before a user's own row, or two requests would wait for each other.
+async fn lock_superusers(tx: &mut Tx) -> Result<()> {
     sqlx::query!(
-        "select organization_id from organizations where organization_id = $1 for update",
+        "select organization_id from organizations where organization_id = $1 for no key update",
         tx.organization_id() as OrganizationId
     )
     .fetch_one(tx.connection())
     .await?;
+    Ok(())
+}
+
+/// A user, locked for a change: nobody else changes him, or who is superuser, until this unit of work ends.
+async fn lock(tx: &mut Tx, id: UserId) -> Result<User> {
+    lock_superusers(tx).await?;
+    sqlx::query!(
+        "select id from users where organization_id = $1 and id = $2 for no key update",
+        tx.organization_id() as OrganizationId,
+        id as UserId
+    )
+    .fetch_optional(tx.connection())
+    .await?
+    .ok_or_else(Refusal::not_found)?;
+    load(tx, id).await
+}
+
+/// Only a superuser, as of now, makes or unmakes superusers. To be asked under the lock.
+async fn demand_superuser(tx: &mut Tx, who: UserId) -> Result<()> {
+    if is_superuser(tx, who).await? {
+        Ok(())
+    } else {
+        Err(Refusal::forbidden("superuser_only", "Only a superuser makes or unmakes superusers.").into())
+    }
+}
+
+/// What the last superuser must stay: active, without an end. To be asked under the lock.
+async fn keep_a_superuser(tx: &mut Tx, without: UserId) -> Result<()> {
     let row = sqlx::query!(
         r#"select exists (select from users where organization_id = $1 and id <> $2 and is_superuser and is_active
                and expiry_date is null) as "another!""#,

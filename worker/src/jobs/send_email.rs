@@ -141,7 +141,8 @@ fn report(outgoing: &Outgoing, verdict: &Verdict) {
         Verdict::Never(words) => ("failed", words.as_str()),
     };
     metrics::counter!("tenantry_emails_total", "outcome" => outcome).increment(1);
-    // A server's words may quote the address.
-    let words = words.replace(&outgoing.to_address, "<the address>");
+    // A server's words may quote addresses, in any spelling.
+    let words: Vec<&str> = words.split(' ').map(|word| if word.contains('@') { "<address>" } else { word }).collect();
+    let words = words.join(" ");
     tracing::info!(email = %outgoing.id, to = masked(&outgoing.to_address), outcome, words, "mail");
 }
