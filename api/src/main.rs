@@ -68,7 +68,7 @@ async fn run(command: Command) -> Result<(), ConfigError> {
         }
         Command::CreateOrganization(command) => create_organization(&command).await,
         Command::Openapi => {
-            println!("{}", tenantry_api::document());
+            print!("{}", tenantry_api::document());
             Ok(())
         }
     }

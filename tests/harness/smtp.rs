@@ -192,7 +192,8 @@ async fn serve(server: Arc<Server>, listener: TcpListener, address: SocketAddr) 
     loop {
         let is_open = *open.borrow_and_update();
         match (is_open, listener.take()) {
-            (false, _) => {
+            (false, listening) => {
+                drop(listening);
                 if open.changed().await.is_err() {
                     return;
                 }

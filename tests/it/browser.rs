@@ -43,6 +43,7 @@ async fn an_invitee_follows_the_link_chooses_a_password_and_is_in() {
     app.mailbox().last_to("admin@acme.example").await;
 
     browser.press("Sign out").await;
+    browser.until_it_says("signed out").await;
     browser.open(link.0.as_str()).await;
     browser.until_it_says("accepted").await;
     browser.screenshot("accepted-already").await;
@@ -67,6 +68,7 @@ async fn a_user_signs_in_and_gets_a_new_password_through_the_pages() {
     browser.press("Sign in").await;
     browser.until_it_says("admin@acme.example").await;
     browser.press("Sign out").await;
+    browser.until_it_says("signed out").await;
 
     browser.open(&format!("{}/password-reset?organization=acme", app.url())).await;
     browser.fill("mail", "admin@acme.example").await;
