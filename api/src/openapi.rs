@@ -86,8 +86,9 @@ pub fn document() -> String {
     text
 }
 
-/// Adds the parameters that every list has.
+/// Adds the parameters that every list has, and describes answers that are not.
 fn complete(document: &mut Value) {
+    describe_answers(document);
     let Some(paths) = document["paths"].as_object_mut() else { return };
     for operation in paths.values_mut().filter_map(|path| path.get_mut("get")) {
         let schema = &operation["responses"]["200"]["content"]["application/json; charset=utf-8"]["schema"]["$ref"];
@@ -104,6 +105,15 @@ fn complete(document: &mut Value) {
         document["components"]["parameters"][name] = json!({
             "name": name, "in": "query", "required": false, "description": description, "schema": { "type": kind }
         });
+    }
+}
+
+/// A plain `Json<T>` comes without a word; the schema says the rest.
+fn describe_answers(document: &mut Value) {
+    let operations = document["paths"].as_object_mut().into_iter().flatten().filter_map(|(_, path)| path.as_object_mut());
+    let responses = operations.flatten().filter_map(|(_, operation)| operation["responses"].as_object_mut());
+    for (_, response) in responses.flatten().filter(|(_, response)| response["description"] == "") {
+        response["description"] = json!("What was asked for.");
     }
 }
 
