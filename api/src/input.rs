@@ -58,7 +58,7 @@ fn wrong_fields<T: Type>(value: &Value) -> Vec<FieldError> {
             None if required => errors.push(FieldError::new(*name, "required", format!("{name} is needed."))),
             Some(value) if !fits(value, property) => {
                 let message = format!("{name} is not {}.", expected(property));
-                errors.push(FieldError::new(*name, "invalid", message));
+                errors.push(FieldError::new(*name, "invalid_type", message));
             }
             _ => {}
         }

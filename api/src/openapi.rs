@@ -86,15 +86,10 @@ pub fn document() -> String {
     text
 }
 
-/// Adds the parameters that every list has, and words where the generator leaves a description empty.
+/// Adds the parameters that every list has, and describes answers that are not.
 fn complete(document: &mut Value) {
+    describe_answers(document);
     let Some(paths) = document["paths"].as_object_mut() else { return };
-    let operations = paths.values_mut().filter_map(Value::as_object_mut).flat_map(|path| path.values_mut());
-    for response in operations.filter_map(|o| o["responses"].as_object_mut()).flat_map(|r| r.values_mut()) {
-        if response["description"] == "" {
-            response["description"] = json!("What was asked for.");
-        }
-    }
     for operation in paths.values_mut().filter_map(|path| path.get_mut("get")) {
         let schema = &operation["responses"]["200"]["content"]["application/json; charset=utf-8"]["schema"]["$ref"];
         if !schema.as_str().is_some_and(|name| name.contains("/List_")) {
@@ -110,6 +105,16 @@ fn complete(document: &mut Value) {
         document["components"]["parameters"][name] = json!({
             "name": name, "in": "query", "required": false, "description": description, "schema": { "type": kind }
         });
+    }
+}
+
+/// A plain `Json<T>` comes without a word; the schema says the rest.
+fn describe_answers(document: &mut Value) {
+    let operations =
+        document["paths"].as_object_mut().into_iter().flatten().filter_map(|(_, path)| path.as_object_mut());
+    let responses = operations.flatten().filter_map(|(_, operation)| operation["responses"].as_object_mut());
+    for (_, response) in responses.flatten().filter(|(_, response)| response["description"] == "") {
+        response["description"] = json!("What was asked for.");
     }
 }
 

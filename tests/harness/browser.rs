@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::process::Child;
 
 use crate::processes::{Folder, command, free_port};
-use crate::wait::within;
+use crate::wait::eventually_within;
 use crate::{repository, required};
 
 /// See the module. [`Browser::close`] ends it; dropped without, it is killed.
@@ -47,7 +47,7 @@ impl Browser {
         let mut capabilities = serde_json::Map::new();
         capabilities.insert("goog:chromeOptions".into(), options);
         let url = format!("http://127.0.0.1:{port}");
-        within(Duration::from_secs(15), "chromedriver to answer", || async {
+        eventually_within(Duration::from_secs(15), "chromedriver to answer", || async {
             reqwest::get(format!("{url}/status")).await.is_ok_and(|answer| answer.status().is_success()).then_some(())
         })
         .await;

@@ -22,7 +22,7 @@ pub use environment::{repository, required};
 pub use mail::{Link, Mail, Mailbox};
 pub use processes::{MailDev, Processes, RedisServer, Which, free_port, redis_keys_and_values, run_to_end};
 pub use smtp::{Smtp, Stage};
-pub use wait::eventually;
+pub use wait::{eventually, eventually_within};
 
 use chrono::TimeDelta;
 

@@ -151,6 +151,11 @@ impl Mailbox {
         }
     }
 
+    /// Puts aside all mail that has come so far: [`Mailbox::last_to`] answers only what comes after.
+    pub fn read_all(&self) {
+        self.0.read_all();
+    }
+
     /// How many mails an address has got so far.
     #[must_use]
     pub fn count_to(&self, address: &str) -> usize {

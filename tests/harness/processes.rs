@@ -13,7 +13,7 @@ use tenantry_shared::clock::Clock;
 use tokio::process::{Child, Command};
 
 use crate::app::{Address, common_flags, namespace, worker_flags};
-use crate::wait::within;
+use crate::wait::eventually_within;
 use crate::{Caller, Database, Link, Mailbox, PASSWORD, Smtp, eventually, required};
 
 /// A port of 127.0.0.1 that nobody listens on, below those that the system gives to outgoing connections.
@@ -293,7 +293,7 @@ impl Processes {
             Which::Worker => format!("http://127.0.0.1:{}/metrics", self.metrics_port(which)),
         };
         let http = self.address.http.clone();
-        within(Duration::from_secs(20), &format!("{} to serve {url}", which.name()), || async {
+        eventually_within(Duration::from_secs(20), &format!("{} to serve {url}", which.name()), || async {
             http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()).then_some(())
         })
         .await;
@@ -373,7 +373,7 @@ impl Processes {
     /// Waits until no work is left.
     pub async fn settle(&self) {
         let left = || async { self.database().rows("select job from outbox").await.is_empty().then_some(()) };
-        within(Duration::from_secs(30), "the outbox to be empty", left).await;
+        eventually_within(Duration::from_secs(30), "the outbox to be empty", left).await;
     }
 }
 
@@ -398,7 +398,7 @@ impl MailDev {
         command.args(["--ip", "127.0.0.1", "--smtp", &smtp, "--web-ip", "127.0.0.1", "--web", &web]);
         let child = command.spawn().expect("node starts");
         let this = Self { smtp_port, web_port, _child: child, _folder: folder };
-        within(Duration::from_secs(20), "MailDev to answer", || async {
+        eventually_within(Duration::from_secs(20), "MailDev to answer", || async {
             reqwest::get(format!("{}/api/healthz", this.url()))
                 .await
                 .is_ok_and(|a| a.status().is_success())

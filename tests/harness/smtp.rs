@@ -50,8 +50,8 @@ struct State {
 struct Server {
     state: Mutex<State>,
     changed: Notify,
-    /// False closes the port and every connection.
-    open: watch::Sender<bool>,
+    /// Odd: the port is closed. Each change ends every connection.
+    phase: watch::Sender<u64>,
 }
 
 /// See the module.
@@ -76,8 +76,8 @@ impl Smtp {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let (open, _) = watch::channel(true);
-        let server = Arc::new(Server { state: Mutex::default(), changed: Notify::new(), open });
+        let (phase, _) = watch::channel(0);
+        let server = Arc::new(Server { state: Mutex::default(), changed: Notify::new(), phase });
         let task = Task(tokio::spawn(serve(Arc::clone(&server), listener, address)));
         Self { server, address, _task: Arc::new(task) }
     }
@@ -118,12 +118,12 @@ impl Smtp {
 
     /// Closes the port and all connections, until [`Smtp::accept_connections`].
     pub fn refuse_connections(&self) {
-        self.server.open.send_replace(false);
+        self.server.phase.send_modify(|phase| *phase |= 1);
     }
 
     /// Opens the port again.
     pub fn accept_connections(&self) {
-        self.server.open.send_replace(true);
+        self.server.phase.send_modify(|phase| *phase += *phase % 2);
     }
 
     /// Whether everything that was planned has happened.
@@ -163,6 +163,13 @@ impl Smtp {
         newest
     }
 
+    pub(crate) fn read_all(&self) {
+        let mut state = self.state();
+        let count = state.mails.len();
+        state.is_read.clear();
+        state.is_read.resize(count, true);
+    }
+
     pub(crate) async fn changed(&self) {
         self.server.changed.notified().await;
     }
@@ -188,32 +195,32 @@ impl Server {
 
 async fn serve(server: Arc<Server>, listener: TcpListener, address: SocketAddr) {
     let mut listener = Some(listener);
-    let mut open = server.open.subscribe();
+    let mut phase = server.phase.subscribe();
     loop {
-        let is_open = *open.borrow_and_update();
-        match (is_open, listener.take()) {
-            (false, listening) => {
-                drop(listening);
-                if open.changed().await.is_err() {
-                    return;
-                }
+        let now = *phase.borrow_and_update();
+        if now % 2 == 1 {
+            // Before waiting: a port that listens and answers nobody is another thing than one that refuses.
+            listener = None;
+            if phase.changed().await.is_err() {
+                return;
             }
-            (true, None) => listener = TcpListener::bind(address).await.ok(),
-            (true, Some(listening)) => {
-                tokio::select! {
-                    accepted = listening.accept() => if let Ok((stream, _)) = accepted {
-                        let (server, mut open) = (Arc::clone(&server), open.clone());
-                        tokio::spawn(async move {
-                            tokio::select! {
-                                _ = converse(&server, stream) => {}
-                                _ = open.wait_for(|is_open| !is_open) => {}
-                            }
-                        });
-                    },
-                    _ = open.changed() => {}
-                }
-                listener = Some(listening);
-            }
+            continue;
+        }
+        let Some(listening) = &listener else {
+            listener = TcpListener::bind(address).await.ok();
+            continue;
+        };
+        tokio::select! {
+            accepted = listening.accept() => if let Ok((stream, _)) = accepted {
+                let (server, mut phase) = (Arc::clone(&server), phase.clone());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        _ = converse(&server, stream) => {}
+                        _ = phase.wait_for(|phase| *phase != now) => {}
+                    }
+                });
+            },
+            _ = phase.changed() => {}
         }
     }
 }

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 /// If there is nothing by then; `what` says what was waited for.
 #[track_caller]
 pub fn eventually<T, F: Future<Output = Option<T>>>(what: &str, look: impl FnMut() -> F) -> impl Future<Output = T> {
-    within(Duration::from_secs(10), what, look)
+    eventually_within(Duration::from_secs(10), what, look)
 }
 
 /// The same with another deadline.
 #[track_caller]
-pub(crate) fn within<T, F: Future<Output = Option<T>>>(
+pub fn eventually_within<T, F: Future<Output = Option<T>>>(
     patience: Duration,
     what: &str,
     mut look: impl FnMut() -> F,

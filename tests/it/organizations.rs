@@ -70,7 +70,7 @@ async fn each_rule_for_an_organization_refuses_by_itself() {
     with("slug", json!("")).await.invalid("slug", "invalid_slug");
     with("admin_email", json!("nobody")).await.invalid("admin_email", "invalid_email");
     with("locale", json!("not a language")).await.invalid("locale", "invalid_locale");
-    with("slug", json!(5)).await.invalid("slug", "invalid");
+    with("slug", json!(5)).await.invalid("slug", "invalid_type");
     with("surprise", json!(1)).await.invalid("surprise", "unknown_field");
     for (field, value) in
         [("name", "x".repeat(201)), ("slug", "x".repeat(201)), ("slug", "a b".into()), ("slug", "ü".into())]
