@@ -394,8 +394,8 @@ impl Api {
 
     /// Resend many invitations
     ///
-    /// All pending ones, or those last sent a while ago: one job, to be watched at `/jobs/{id}`. An invitation sent less than
-    /// a minute ago, or ten times today, counts as failed there. Needs `invite_user`.
+    /// All pending ones, or those last sent a while ago: one job, to be watched at `/jobs/{id}`. An invitation resent less
+    /// than a minute ago, or ten times today, counts as failed there. Needs `invite_user`.
     #[oai(path = "/orgs/:organization_slug/invitations/resend", method = "post", operation_id = "resend_invitations")]
     async fn resend_many(
         &self,

@@ -38,6 +38,7 @@ async fn an_invitation_is_resent_once_a_minute_at_most() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
     let made = admin.invite("bob@example.com", "reader").await;
+    resend(&admin, &made).await.ok();
     let answer = resend(&admin, &made).await;
     let wait: i64 = answer.header("retry-after").parse().expect("seconds");
     assert!((1..=60).contains(&wait), "{wait}");
@@ -195,12 +196,13 @@ async fn all_pending_ones_are_resent_by_one_job_that_tells_how_far_it_is() {
 }
 
 #[tokio::test]
-async fn one_sent_less_than_a_minute_ago_counts_as_failed() {
+async fn one_resent_less_than_a_minute_ago_counts_as_failed() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
     admin.invite("old@example.com", "reader").await;
     app.clock.advance(minutes(5));
-    admin.invite("new@example.com", "reader").await;
+    let new = admin.invite("new@example.com", "reader").await;
+    resend(&admin, &new).await.ok();
     let job = admin.post("/invitations/resend", json!({ "status": "pending" })).await.accepted();
     let job = finished(&app, &admin, &job).await;
     assert_eq!((&job["total"], &job["done"], &job["failed"]), (&json!(2), &json!(1), &json!(1)));
