@@ -1,7 +1,7 @@
 //! The HTTP API and the pages of Tenantry.
 //!
-//! A request comes in at [`edge`], is routed by the OpenAPI service to a handler in one of the slices, which proves the
-//! caller's right ([`app::App::enter`]), calls the rules in `tenantry-shared`, and answers.
+//! A request comes in at `edge.rs`, is routed by the OpenAPI service to a handler in one of the slices, which proves the
+//! caller's right (`App::enter`), calls the rules in `tenantry-shared`, and answers.
 
 mod app;
 mod auth;

@@ -126,3 +126,17 @@ async fn other_single_objects_carry_tags_too() {
     tag(&admin.get("").await);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn an_invitation_that_has_changed_is_not_revoked_by_whoever_saw_it_before() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let made = admin.post("/invitations", json!({ "invitee_identifier": "bob@example.com", "role": "reader" })).await;
+    let before = tag(&made);
+    let path = format!("/invitations/{}", made.created()["uuid"].as_str().expect("an id"));
+    admin.post(&format!("{path}/resend"), json!({})).await.ok();
+    admin.delete(&path).header("If-Match", &before).await.problem(412, "precondition_failed");
+    let now = tag(&admin.get(&path).await);
+    admin.delete(&path).header("If-Match", &now).await.no_content();
+    app.finish().await;
+}

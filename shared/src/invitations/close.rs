@@ -10,9 +10,9 @@ use crate::ids::{EmailId, InvitationId, OrganizationId};
 
 /// Revokes an invitation: its link is dead at once, and a mail not yet sent is not sent. Revoking one that is revoked or
 /// expired is harmless.
-pub async fn revoke(tx: &mut Tx, _by: &Access<InviteUser>, id: InvitationId) -> Result<()> {
+pub async fn revoke(tx: &mut Tx, _by: &Access<InviteUser>, id: InvitationId, if_version: Option<i64>) -> Result<()> {
     let row = sqlx::query!(
-        r#"select invitee_identifier, state, valid_until from invitations
+        r#"select invitee_identifier, state, valid_until, version from invitations
            where organization_id = $1 and id = $2 for update"#,
         tx.organization_id() as OrganizationId,
         id as InvitationId
@@ -20,6 +20,9 @@ pub async fn revoke(tx: &mut Tx, _by: &Access<InviteUser>, id: InvitationId) -> 
     .fetch_optional(tx.connection())
     .await?
     .ok_or_else(Refusal::not_found)?;
+    if if_version.is_some_and(|version| version != row.version) {
+        return Err(Refusal::stale().into());
+    }
     match status(&row.state, row.valid_until, tx.now()) {
         Status::Accepted => {
             return Err(Refusal::conflict("invitation_accepted", "It was accepted: the invitee is a user now.").into());

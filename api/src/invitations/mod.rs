@@ -1,289 +1,37 @@
-//! Invitations.
+//! Invitations, for those who invite; `invitees.rs` for those who are.
 
-use chrono::{DateTime, TimeDelta, Utc};
+pub(crate) mod invitees;
+mod wire;
+
+use chrono::TimeDelta;
 use poem::web::Data;
+use poem_openapi::OpenApi;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
 use poem_openapi::types::Any;
-use poem_openapi::{Enum, Object, OpenApi};
 use serde_json::Value;
 use tenantry_shared::Refusal;
 use tenantry_shared::access::{Access, InviteUser, ViewInvitation};
 use tenantry_shared::db::Tx;
 use tenantry_shared::error::Check;
-use tenantry_shared::invitations::{
-    self, Accept, Invitation, InvitationFilter, InvitationInput, NewInvitation, ResendMany, Status,
-};
+use tenantry_shared::invitations::{self, InvitationFilter, ResendMany};
 use tenantry_shared::outbox::Lane;
-use tenantry_shared::users::PersonName;
 use uuid::Uuid;
 
+use self::wire::{BatchOut, BatchResult, InvitationIn, InvitationOut, InvitationStatus, JobRef, ResendManyIn};
 use crate::app::App;
-use crate::auth::{From, SignedIn};
-use crate::emails::DeliveryStatus;
+use crate::auth::SignedIn;
 use crate::input::{Body, Input};
 use crate::paging::{List, Paging};
-use crate::problem::{ApiResult, Problem, ProblemBody};
-use crate::reply::{Accepted, Created, Found, NoContent, Once, Turn, etag};
+use crate::problem::{ApiResult, Problem};
+use crate::reply::{Accepted, Created, Found, NoContent, Once, Turn, etag, if_match};
 
 pub(crate) struct Api;
 
+/// Rows of a batch at most.
 const BATCH: usize = 1000;
 
-/// Where an invitation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
-pub(crate) enum InvitationStatus {
-    /// Can be accepted.
-    Pending,
-    /// Was accepted: the invitee is a user now.
-    Accepted,
-    /// Was declined by the invitee.
-    Declined,
-    /// Was taken back.
-    Revoked,
-    /// Its time is over.
-    Expired,
-}
-
-impl InvitationStatus {
-    fn shared(self) -> Status {
-        match self {
-            Self::Pending => Status::Pending,
-            Self::Accepted => Status::Accepted,
-            Self::Declined => Status::Declined,
-            Self::Revoked => Status::Revoked,
-            Self::Expired => Status::Expired,
-        }
-    }
-
-    fn of(status: Status) -> Self {
-        match status {
-            Status::Pending => Self::Pending,
-            Status::Accepted => Self::Accepted,
-            Status::Declined => Self::Declined,
-            Status::Revoked => Self::Revoked,
-            Status::Expired => Self::Expired,
-        }
-    }
-}
-
-/// How the delivery of an invitation's mail stands.
-#[derive(Debug, Object)]
-pub(crate) struct Delivery {
-    /// Whether it arrived.
-    status: DeliveryStatus,
-    /// How often it was tried.
-    attempts: i32,
-    /// The mail server's words, when it would not take it.
-    last_error: Option<String>,
-    /// When the mail server took it.
-    sent_at: Option<DateTime<Utc>>,
-}
-
-/// An invitation.
-#[derive(Debug, Object)]
-#[oai(rename = "Invitation")]
-pub(crate) struct InvitationOut {
-    /// Its id.
-    uuid: Uuid,
-    /// The invitee's address, as typed.
-    invitee_identifier: String,
-    /// The built-in role he will hold.
-    role: Option<String>,
-    /// Over which folder.
-    folder: Uuid,
-    /// The groups he will join.
-    user_groups: Vec<Uuid>,
-    /// By which user; null for the first administrator of an organization, or where the inviter is gone.
-    invited_by: Option<Uuid>,
-    /// When it was sent, or sent again.
-    sent_at: DateTime<Utc>,
-    /// Until when it can be accepted.
-    valid_until: DateTime<Utc>,
-    /// Where it stands.
-    status: InvitationStatus,
-    /// How often it was sent again.
-    resent_count: i32,
-    /// The language of its mail.
-    locale: String,
-    /// A word from the inviter.
-    message: Option<String>,
-    /// How its mail stands.
-    delivery: Delivery,
-    #[oai(skip)]
-    version: i64,
-}
-
-impl InvitationOut {
-    fn new(invitation: Invitation, now: DateTime<Utc>) -> Self {
-        Self {
-            uuid: invitation.id,
-            status: InvitationStatus::of(invitation.status(now)),
-            invitee_identifier: invitation.invitee_identifier,
-            role: invitation.role,
-            folder: invitation.folder_id,
-            user_groups: invitation.user_groups,
-            invited_by: invitation.invited_by,
-            sent_at: invitation.sent_at,
-            valid_until: invitation.valid_until,
-            resent_count: invitation.resent_count,
-            locale: invitation.locale,
-            message: invitation.message,
-            delivery: Delivery {
-                status: DeliveryStatus::from_name(invitation.delivery_status.as_deref().unwrap_or("queued")),
-                attempts: invitation.delivery_attempts.unwrap_or(0),
-                last_error: invitation.delivery_last_error,
-                sent_at: invitation.delivery_sent_at,
-            },
-            version: invitation.version,
-        }
-    }
-}
-
-/// An invitation to be made. `role` or `user_groups` is needed.
-#[derive(Clone, Debug, Object)]
-#[oai(deny_unknown_fields)]
-pub(crate) struct InvitationIn {
-    /// The invitee's e-mail address.
-    invitee_identifier: String,
-    /// A built-in role: `administrator`, `domain_manager`, `analyst`, `approver`, `auditor`, `reader`.
-    role: Option<String>,
-    /// Over which folder; the whole organization if not given.
-    folder: Option<Uuid>,
-    /// Groups to join.
-    #[oai(default)]
-    user_groups: Vec<Uuid>,
-    /// The language of the mail: `en`, `de`, `fr`; the organization's if not given.
-    locale: Option<String>,
-    /// A word from the inviter, at most 1000 characters.
-    message: Option<String>,
-    /// For how many seconds it can be accepted: 3600 to 7776000; the organization's setting if not given.
-    valid_for: Option<i64>,
-}
-
-impl Input for InvitationIn {
-    const READ_ONLY: &'static [&'static str] =
-        &["uuid", "invited_by", "sent_at", "valid_until", "status", "resent_count", "delivery"];
-}
-impl Input for ResendManyIn {}
-impl Input for LinkIn {}
-impl Input for AcceptIn {}
-
-impl InvitationIn {
-    fn check(self) -> Result<NewInvitation, Refusal> {
-        NewInvitation::check(InvitationInput {
-            invitee_identifier: self.invitee_identifier,
-            role: self.role,
-            folder: self.folder,
-            user_groups: self.user_groups,
-            locale: self.locale,
-            message: self.message,
-            valid_for: self.valid_for,
-        })
-    }
-}
-
-/// What came of a batch.
-#[derive(Debug, Object)]
-pub(crate) struct BatchOut {
-    /// One a row, in the order sent.
-    results: Vec<BatchResult>,
-}
-
-/// What came of one row of a batch.
-#[derive(Debug, Object)]
-pub(crate) struct BatchResult {
-    /// Which row, from 0.
-    index: u32,
-    /// The status that the row alone would have got: 201, or that of `problem`.
-    status: u16,
-    /// What was made.
-    invitation: Option<InvitationOut>,
-    /// Why nothing was made.
-    problem: Option<ProblemBody>,
-}
-
-/// Which invitations to resend.
-#[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
-pub(crate) struct ResendManyIn {
-    /// `pending`.
-    status: InvitationStatus,
-    /// Only those that were last sent at least so many seconds ago.
-    older_than: Option<i64>,
-}
-
-/// A job that was begun; read it at `/jobs/{id}`.
-#[derive(Debug, Object)]
-pub(crate) struct JobRef {
-    /// Its id.
-    id: Uuid,
-}
-
-/// The token of a mailed link.
-#[derive(Object)]
-#[oai(deny_unknown_fields)]
-pub(crate) struct LinkIn {
-    /// The token.
-    token: String,
-}
-
-/// What accepting takes.
-#[derive(Object)]
-#[oai(deny_unknown_fields)]
-pub(crate) struct AcceptIn {
-    /// The token of the link.
-    token: String,
-    /// At most 150 characters.
-    #[oai(default)]
-    first_name: String,
-    /// At most 150 characters.
-    #[oai(default)]
-    last_name: String,
-    /// 15 to 128 characters, nothing easy to guess.
-    password: String,
-}
-
-/// A new user's first session.
-#[derive(Object)]
-pub(crate) struct AcceptOut {
-    /// Send it as `Authorization: Bearer <token>`. It is shown this once.
-    token: String,
-    /// Until when it is good.
-    expiry: DateTime<Utc>,
-    /// The slug of the organization.
-    organization: String,
-}
-
-/// What an invitation says to whoever holds its link.
-#[derive(Debug, Object)]
-pub(crate) struct PreviewOut {
-    /// Who invites: the organization's name.
-    organization_name: String,
-    /// Its slug.
-    organization: String,
-    /// The inviter's name.
-    inviter: Option<String>,
-    /// The built-in role.
-    role: Option<String>,
-    /// The invitee's address.
-    invitee_identifier: String,
-    /// A word from the inviter.
-    message: Option<String>,
-    /// Until when it can be accepted.
-    valid_until: DateTime<Utc>,
-}
-
-/// 201 with the first session.
-#[derive(poem_openapi::ApiResponse)]
-pub(crate) enum Welcome {
-    /// The invitee is a user now, and signed in.
-    #[oai(status = 201)]
-    In(Json<AcceptOut>),
-}
-
-#[OpenApi(tag = "super::openapi::Tags::Invitations")]
+#[OpenApi(tag = "crate::openapi::Tags::Invitations")]
 impl Api {
     /// List invitations
     ///
@@ -511,59 +259,13 @@ impl Api {
         organization_slug: Path<String>,
         /// The invitation's id.
         uuid: Path<Uuid>,
+        /// The `ETag` of the invitation as you read it.
+        #[oai(name = "If-Match")]
+        if_match_header: Header<Option<String>>,
     ) -> ApiResult<NoContent> {
         let (mut tx, by) = app.enter::<InviteUser>(&caller, &organization_slug).await?;
-        invitations::revoke(&mut tx, &by, uuid.0.into()).await?;
+        invitations::revoke(&mut tx, &by, uuid.0.into(), if_match(if_match_header.0.as_deref())?).await?;
         tx.commit().await?;
-        Ok(NoContent::Done)
-    }
-
-    /// What does this invitation say?
-    ///
-    /// For whoever holds the link. Changes nothing.
-    /// Errors: 404 `link_dead`; 409 `invitation_expired`, `invitation_revoked`, `invitation_accepted`, `invitation_declined`,
-    /// `invitation_superseded`.
-    #[oai(path = "/invitations/preview", method = "get", operation_id = "preview_invitation")]
-    async fn preview(
-        &self,
-        app: Data<&App>,
-        /// The token of the link.
-        token: Query<String>,
-    ) -> ApiResult<Json<PreviewOut>> {
-        let preview = invitations::preview(&app.db, &app.links, &token).await?;
-        Ok(Json(PreviewOut {
-            organization_name: preview.organization_name,
-            organization: preview.organization_slug,
-            inviter: preview.inviter,
-            role: preview.role,
-            invitee_identifier: preview.invitee_identifier,
-            message: preview.message,
-            valid_until: preview.valid_until,
-        }))
-    }
-
-    /// Accept an invitation
-    ///
-    /// Makes the user, with the invited role and groups, and signs in. Once. Errors as `preview_invitation`; 400 for a
-    /// password that is not good; 409 `already_member`.
-    #[oai(path = "/invitations/accept", method = "post", operation_id = "accept_invitation")]
-    async fn accept(&self, app: Data<&App>, from: From, body: Body<AcceptIn>) -> ApiResult<Welcome> {
-        let AcceptIn { token, first_name, last_name, password } = body.0;
-        let accept = Accept { name: PersonName::check(&first_name, &last_name)?, password: password.into() };
-        let accepted = invitations::accept(&app.db, &app.links, &app.hasher, &token, accept, from.0).await?;
-        Ok(Welcome::In(Json(AcceptOut {
-            token: accepted.session.token.expose().to_owned(),
-            expiry: accepted.session.expires_at,
-            organization: accepted.organization_slug,
-        })))
-    }
-
-    /// Decline an invitation
-    ///
-    /// The inviter is told. Errors as `preview_invitation`.
-    #[oai(path = "/invitations/decline", method = "post", operation_id = "decline_invitation")]
-    async fn decline(&self, app: Data<&App>, from: From, body: Body<LinkIn>) -> ApiResult<NoContent> {
-        invitations::decline(&app.db, &app.links, &body.0.token, from.0).await?;
         Ok(NoContent::Done)
     }
 }

@@ -1,0 +1,69 @@
+//! What whoever holds a link can do: look, accept, decline. No credential but the link.
+
+use poem::web::Data;
+use poem_openapi::OpenApi;
+use poem_openapi::param::Query;
+use poem_openapi::payload::Json;
+use tenantry_shared::invitations::{self, Accept};
+use tenantry_shared::users::PersonName;
+
+use super::wire::{AcceptIn, AcceptOut, LinkIn, PreviewOut, Welcome};
+use crate::app::App;
+use crate::auth::From;
+use crate::input::Body;
+use crate::problem::ApiResult;
+use crate::reply::NoContent;
+
+pub(crate) struct Api;
+
+#[OpenApi(tag = "crate::openapi::Tags::Invitations")]
+impl Api {
+    /// What does this invitation say?
+    ///
+    /// For whoever holds the link. Changes nothing.
+    /// Errors: 404 `link_dead`; 409 `invitation_expired`, `invitation_revoked`, `invitation_accepted`, `invitation_declined`,
+    /// `invitation_superseded`.
+    #[oai(path = "/invitations/preview", method = "get", operation_id = "preview_invitation")]
+    async fn preview(
+        &self,
+        app: Data<&App>,
+        /// The token of the link.
+        token: Query<String>,
+    ) -> ApiResult<Json<PreviewOut>> {
+        let preview = invitations::preview(&app.db, &app.links, &token).await?;
+        Ok(Json(PreviewOut {
+            organization_name: preview.organization_name,
+            organization: preview.organization_slug,
+            inviter: preview.inviter,
+            role: preview.role,
+            invitee_identifier: preview.invitee_identifier,
+            message: preview.message,
+            valid_until: preview.valid_until,
+        }))
+    }
+
+    /// Accept an invitation
+    ///
+    /// Makes the user, with the invited role and groups, and signs in. Once. Errors as `preview_invitation`; 400 for a
+    /// password that is not good; 409 `already_member`.
+    #[oai(path = "/invitations/accept", method = "post", operation_id = "accept_invitation")]
+    async fn accept(&self, app: Data<&App>, from: From, body: Body<AcceptIn>) -> ApiResult<Welcome> {
+        let AcceptIn { token, first_name, last_name, password } = body.0;
+        let accept = Accept { name: PersonName::check(&first_name, &last_name)?, password: password.into() };
+        let accepted = invitations::accept(&app.db, &app.links, &app.hasher, &token, accept, from.0).await?;
+        Ok(Welcome::In(Json(AcceptOut {
+            token: accepted.session.token.expose().to_owned(),
+            expiry: accepted.session.expires_at,
+            organization: accepted.organization_slug,
+        })))
+    }
+
+    /// Decline an invitation
+    ///
+    /// The inviter is told. Errors as `preview_invitation`.
+    #[oai(path = "/invitations/decline", method = "post", operation_id = "decline_invitation")]
+    async fn decline(&self, app: Data<&App>, from: From, body: Body<LinkIn>) -> ApiResult<NoContent> {
+        invitations::decline(&app.db, &app.links, &body.0.token, from.0).await?;
+        Ok(NoContent::Done)
+    }
+}
