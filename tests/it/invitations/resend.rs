@@ -113,6 +113,19 @@ async fn a_closed_invitation_can_not_be_resent() {
 }
 
 #[tokio::test]
+async fn one_resends_only_what_one_might_have_sent() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let manager = admin.member("manager@example.com", "domain_manager").await;
+    let above = admin.invite("above@example.com", "administrator").await;
+    let below = admin.invite("below@example.com", "reader").await;
+    resend(&manager, &above).await.problem(403, "cannot_grant");
+    resend(&manager, &below).await.ok();
+    assert_eq!(admin.get(&path(&above)).await.ok()["resent_count"], 0);
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn an_invitation_that_is_not_there_can_be_neither_resent_nor_revoked() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
