@@ -6,6 +6,7 @@
 pub mod access;
 pub mod audit;
 pub mod clock;
+pub mod color;
 pub mod config;
 pub mod db;
 pub mod email_address;
