@@ -46,6 +46,9 @@ pub(crate) struct ChangeIn {
     new_password: String,
     /// The same again.
     confirm_new_password: String,
+    /// Whether personal access tokens end, too. There are none yet; other sessions always end.
+    #[oai(default)]
+    revoke_tokens: bool,
 }
 
 impl Input for ResetIn {}
@@ -118,7 +121,7 @@ impl Api {
         body: Body<ChangeIn>,
     ) -> ApiResult<NoContent> {
         let (tx, by) = app.enter::<Oneself>(&caller, &organization_slug).await?;
-        let ChangeIn { old_password, new_password, confirm_new_password } = body.0;
+        let ChangeIn { old_password, new_password, confirm_new_password, revoke_tokens: _ } = body.0;
         let change =
             Change { old: old_password.into(), new: new_password.into(), confirm: confirm_new_password.into() };
         passwords::change(&app.db, &app.hasher, tx, &by, change, caller.origin.clone()).await?;

@@ -135,6 +135,9 @@ pub(crate) struct InvitationIn {
     /// Groups to join.
     #[oai(default)]
     pub(super) user_groups: Vec<Uuid>,
+    /// Teams to join. There are none yet, so an id is refused.
+    #[oai(default)]
+    pub(super) teams: Vec<Uuid>,
     /// The language of the mail: `en`, `de`, `fr`; the organization's if not given.
     pub(super) locale: Option<String>,
     /// A word from the inviter, at most 1000 characters.
@@ -158,6 +161,7 @@ impl InvitationIn {
             role: self.role,
             folder: self.folder,
             user_groups: self.user_groups,
+            teams: self.teams,
             locale: self.locale,
             message: self.message,
             valid_for: self.valid_for,

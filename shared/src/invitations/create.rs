@@ -26,6 +26,8 @@ pub struct InvitationInput {
     pub folder: Option<Uuid>,
     /// Groups to join.
     pub user_groups: Vec<Uuid>,
+    /// Teams to join.
+    pub teams: Vec<Uuid>,
     /// The language of the mail; the organization's if not given.
     pub locale: Option<String>,
     /// A word from the inviter.
@@ -62,6 +64,8 @@ impl NewInvitation {
             "role_or_groups_required",
             "An invitation needs a role, or groups to join.",
         );
+        // Teams come in a later release: until then, none is there for anyone.
+        check.that(input.teams.is_empty(), "teams", "not_found", "There is no such team for you.");
         check.that(input.user_groups.len() <= 100, "user_groups", "too_many", "At most 100 groups.");
         let locale = input.locale.as_deref().is_none_or(check_locale);
         check.that(locale, "locale", "invalid_locale", "A locale is a language tag such as en or de-AT.");

@@ -321,3 +321,14 @@ async fn addresses_of_all_scripts_are_mailed() {
     assert_eq!(arrived, 1);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_team_that_is_not_there_is_refused() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let body = json!({ "invitee_identifier": "bob@example.com", "role": "reader", "teams": [admin.id] });
+    admin.post("/invitations", body).await.invalid("teams", "not_found");
+    let body = json!({ "invitee_identifier": "bob@example.com", "role": "reader", "teams": [] });
+    admin.post("/invitations", body).await.created();
+    app.finish().await;
+}
