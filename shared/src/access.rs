@@ -119,8 +119,6 @@ pub(crate) async fn is_superuser(tx: &mut Tx, user: UserId) -> Result<bool> {
 pub struct Grant {
     /// Where it was granted.
     pub folder_id: FolderId,
-    /// By which role.
-    pub role_name: String,
     /// The code name.
     pub permission: String,
 }
@@ -128,16 +126,13 @@ pub struct Grant {
 /// Everything a user holds through roles, directly and through groups. A superuser holds all, whatever this says.
 pub async fn list_grants(tx: &mut Tx, user: UserId) -> Result<Vec<Grant>> {
     let rows = sqlx::query!(
-        r#"select distinct folder_id as "folder_id!: FolderId", role_name as "role_name!", permission as "permission!"
-           from held_permissions($1) order by 1, 3"#,
+        r#"select distinct folder_id as "folder_id!: FolderId", permission as "permission!"
+           from held_permissions($1) order by 1, 2"#,
         user as UserId
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Grant { folder_id: row.folder_id, role_name: row.role_name, permission: row.permission })
-        .collect())
+    Ok(rows.into_iter().map(|row| Grant { folder_id: row.folder_id, permission: row.permission }).collect())
 }
 
 /// Proof that the caller may do what `P` stands for, in his organization, in this unit of work.

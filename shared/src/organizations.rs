@@ -12,7 +12,7 @@ use crate::email_address::EmailAddress;
 use crate::emails::check_locale;
 use crate::error::{Check, FieldError, Refusal, Result, on_constraint};
 use crate::ids::{FolderId, OrganizationId, TypedId, new_uuid};
-use crate::page::{Listed, Page, PageRequest, Position, Query, Sort};
+use crate::page::{Listed, Page, PageRequest, Query, Sort};
 use crate::passwords::{Hasher, Wearer, check_policy};
 use crate::tenant::Tenant;
 use crate::{invitations, roles, users};
@@ -84,6 +84,9 @@ pub struct Organization {
     pub version: i64,
 }
 
+const COLUMNS: &str = "o.organization_id, o.name, o.slug, o.branding, o.created_at, o.version";
+const FROM: &str = "organizations o";
+
 impl Listed for Organization {
     const SORTS: &'static [Sort] =
         &[Sort::time("created_at", "o.created_at"), Sort::text("name", "o.name"), Sort::text("slug", "lower(o.slug)")];
@@ -103,20 +106,26 @@ pub struct OrganizationFilter {
 }
 
 /// The organizations a caller may know of: all, for an operator; else his own.
+async fn known(tx: &mut Tx, operator: Option<&Operator>) -> Result<Query> {
+    let mut query = match operator {
+        Some(_) => {
+            tx.open_directory().await?;
+            Query::everywhere(COLUMNS, FROM)
+        }
+        None => Query::new(COLUMNS, FROM, "o.organization_id", tx),
+    };
+    query.condition("o.deleted_at is null");
+    Ok(query)
+}
+
+/// Lists the organizations a caller may know of.
 pub async fn list(
     tx: &mut Tx,
     operator: Option<&Operator>,
     filter: &OrganizationFilter,
     page: &PageRequest,
 ) -> Result<Page<Organization>> {
-    let mut query = match operator {
-        Some(_) => {
-            tx.open_directory().await?;
-            Query::everywhere("o.*", "organizations o")
-        }
-        None => Query::new("o.*", "organizations o", "o.organization_id", tx),
-    };
-    query.condition("o.deleted_at is null");
+    let mut query = known(tx, operator).await?;
     query.any("o.organization_id", filter.ids.clone());
     query.equals("o.name", filter.name.as_deref());
     query.equals("lower(o.slug)", filter.slug.as_ref().map(|slug| slug.to_lowercase()));
@@ -124,11 +133,11 @@ pub async fn list(
     query.fetch(tx, page).await
 }
 
-/// One organization by its slug: any, for an operator; else the caller's own.
+/// One organization by its slug, if the caller may know of it.
 pub async fn get(tx: &mut Tx, operator: Option<&Operator>, slug: &str) -> Result<Organization> {
-    let filter = OrganizationFilter { slug: Some(slug.to_owned()), ..Default::default() };
-    let page = PageRequest { limit: 1, position: Position::Offset(0), ordering: None, search: None };
-    list(tx, operator, &filter, &page).await?.results.pop().ok_or_else(|| Refusal::not_found().into())
+    let mut query = known(tx, operator).await?;
+    query.equals("lower(o.slug)", Some(slug.to_lowercase()));
+    query.find(tx).await?.ok_or_else(|| Refusal::not_found().into())
 }
 
 /// Makes an organization, with its root folder and built-in roles, and invites its first administrator.

@@ -39,12 +39,6 @@ impl Sort {
     pub const fn number(name: &'static str, expression: &'static str) -> Self {
         Self { name, expression, cast: "bigint" }
     }
-
-    /// Its name on the wire.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        self.name
-    }
 }
 
 /// What can be listed: how it may be ordered.
@@ -184,6 +178,15 @@ impl Query {
                 .push_bind(pattern.clone());
         }
         self.filter.push(")");
+    }
+
+    /// The one row that is left, if any is.
+    pub async fn find<T: Listed>(self, tx: &mut Tx) -> Result<Option<T>> {
+        let (columns, from) = (self.columns, self.from);
+        let (filter, arguments) = self.parts()?;
+        let mut query = QueryBuilder::with_arguments(format!("select {columns} from {from}{filter}"), arguments);
+        let row = query.build().fetch_optional(tx.connection()).await?;
+        Ok(row.as_ref().map(T::from_row).transpose()?)
     }
 
     /// Runs it for one page.

@@ -17,7 +17,7 @@ pub use resend::{ResendMany, resend, resend_many, resend_some};
 use crate::access::{Access, ViewInvitation};
 use crate::db::Tx;
 use crate::error::{Refusal, Result};
-use crate::ids::{InvitationId, OrganizationId};
+use crate::ids::InvitationId;
 use crate::page::{Listed, Page, PageRequest, Query, Sort};
 
 /// Where an invitation stands. Expiry is a rule evaluated at use, not a job that must have run.
@@ -133,21 +133,7 @@ pub async fn get(tx: &mut Tx, _by: &Access<ViewInvitation>, id: InvitationId) ->
 }
 
 async fn load(tx: &mut Tx, id: InvitationId) -> Result<Invitation> {
-    sqlx::query_as!(
-        Invitation,
-        r#"select i.id, i.invitee_identifier, r.name as "role?", i.folder_id, i.invited_by, i.sent_at, i.valid_until, i.state,
-                  i.resent_count, array(select g.user_group_id from invitation_user_groups g
-                      where g.organization_id = i.organization_id and g.invitation_id = i.id order by 1) as "user_groups!",
-                  i.locale, i.message, e.status as "delivery_status?", e.attempts as "delivery_attempts?",
-                  e.last_error as delivery_last_error, e.sent_at as delivery_sent_at, i.version
-           from invitations i
-           left join roles r on r.organization_id = i.organization_id and r.id = i.role_id
-           left join email_messages e on e.organization_id = i.organization_id and e.id = i.email_id
-           where i.organization_id = $1 and i.id = $2"#,
-        tx.organization_id() as OrganizationId,
-        id as InvitationId
-    )
-    .fetch_optional(tx.connection())
-    .await?
-    .ok_or_else(|| Refusal::not_found().into())
+    let mut query = Query::new(COLUMNS, FROM, "i.organization_id", tx);
+    query.equals("i.id", Some(id));
+    query.find(tx).await?.ok_or_else(|| Refusal::not_found().into())
 }

@@ -120,23 +120,9 @@ pub async fn current<P>(tx: &mut Tx, by: &Access<P>) -> Result<User> {
 }
 
 async fn load(tx: &mut Tx, id: UserId) -> Result<User> {
-    sqlx::query_as!(
-        User,
-        r#"select u.id, u.number, u.username, u.email, u.first_name, u.last_name, u.is_active, u.is_superuser, u.is_local,
-                  u.keep_local_login, u.is_third_party, u.is_email_verified, u.expiry_date, u.observation, u.date_joined,
-                  u.last_login, u.profile, u.preferences, u.version,
-                  coalesce((select jsonb_agg(jsonb_build_object('id', g.id, 'str', g.name) order by g.name)
-                      from user_group_members m
-                      join user_groups g on g.organization_id = m.organization_id and g.id = m.user_group_id
-                      where m.organization_id = u.organization_id and m.user_id = u.id), '[]') as "user_groups!",
-                  array(select distinct h.role_name from held_permissions(u.id) h order by 1) as "roles!"
-           from users u where u.organization_id = $1 and u.id = $2"#,
-        tx.organization_id() as OrganizationId,
-        id as UserId
-    )
-    .fetch_optional(tx.connection())
-    .await?
-    .ok_or_else(|| Refusal::not_found().into())
+    let mut query = Query::new(COLUMNS, "users u", "u.organization_id", tx);
+    query.equals("u.id", Some(id));
+    query.find(tx).await?.ok_or_else(|| Refusal::not_found().into())
 }
 
 /// First and last name, checked: one line each, at most 150 characters. Either may be empty.
