@@ -63,8 +63,6 @@ typed_ids! {
     PasswordResetId;
     /// A long-running job a caller can watch.
     JobId;
-    /// A piece of work in the outbox.
-    OutboxId;
     /// An entry of the audit log.
     AuditEventId;
 }

@@ -187,7 +187,7 @@ impl TestApp {
     /// If there still is some after 10 s.
     pub async fn settle(&self) {
         let left = || async {
-            let rows = self.database().rows("select job, subject_id, due_at, takes, parked_at from outbox").await;
+            let rows = self.database().rows("select job, id, due_at, takes, parked_at from outbox").await;
             rows.is_empty().then_some(())
         };
         eventually("the outbox to be empty", left).await;

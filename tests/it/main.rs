@@ -5,6 +5,7 @@ mod browser;
 mod deploy;
 mod emails;
 mod etags;
+mod fairness;
 mod faults;
 mod frame;
 mod idempotency;

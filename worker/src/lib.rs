@@ -74,7 +74,7 @@ pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, Confi
         links: Links::new(&config.common.secret_key()?).map_err(trouble)?,
         public_url: Arc::new(config.common.public_url()?),
         from: Arc::new(mail::sender(&config.mail_from).map_err(|e| ConfigError(format!("MAIL_FROM {e}.")))?),
-        smtp: SmtpTransport::new(smtp_url.expose_secret(), config.smtp_connections)
+        smtp: SmtpTransport::new(smtp_url.expose_secret(), config.smtp_connections, config.smtp_per_second)
             .map_err(|e| ConfigError(format!("SMTP_URL: {e}")))?,
         db: db.clone(),
     };
@@ -99,7 +99,7 @@ pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, Confi
 
 impl Worker {
     async fn handle(&self, job: JobRef) {
-        match outbox::take(&self.db, job).await {
+        match outbox::take(&self.db, &job).await {
             Ok(Taken::Claimed(claim)) => {
                 if let Err(error) = self.hold(&claim, self.run(&claim)).await {
                     // The lease runs out, and the job comes again.
@@ -167,6 +167,6 @@ async fn watch_depth(db: Db) {
                 gauge("tenantry_jobs_oldest_due_seconds", depth.map_or(0.0, |d| d.oldest_seconds));
             }
         }
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        tokio::time::sleep(Duration::from_secs(15)).await;
     }
 }

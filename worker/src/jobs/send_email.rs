@@ -29,7 +29,7 @@ pub(crate) async fn run(worker: &Worker, claim: &Claim, id: EmailId) -> Result<(
         }
     };
     tx.commit().await?;
-    let verdict = send(worker, claim.tenant(), &outgoing).await;
+    let verdict = send(worker, claim, &outgoing).await;
     report(&outgoing, &verdict);
     // The server may have it: our record must follow, however long Postgres is away, or it would be sent twice.
     while let Err(error) = record(worker, claim, id, &verdict).await {
@@ -45,12 +45,12 @@ async fn record(worker: &Worker, claim: &Claim, id: EmailId, verdict: &Verdict) 
     tx.commit().await
 }
 
-async fn send(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Verdict {
-    let message = match compose(worker, tenant, outgoing) {
+async fn send(worker: &Worker, claim: &Claim, outgoing: &Outgoing) -> Verdict {
+    let message = match compose(worker, claim.tenant(), outgoing) {
         Ok(message) => message,
         Err(error) => return Verdict::Never(error),
     };
-    match worker.smtp.send(&message).await {
+    match worker.smtp.send(&message, claim.lane).await {
         Ok(_) => Verdict::Sent,
         Err(SendError::Permanent(words)) => Verdict::Never(words),
         Err(SendError::Transient(words)) => Verdict::NotNow(words),
