@@ -17,9 +17,12 @@ pub mod outbox;
 pub mod page;
 pub mod relay;
 pub mod secret;
+pub mod signature;
 pub mod telemetry;
 pub mod tenant;
+pub mod text;
 
+pub mod email_suppressions;
 pub mod emails;
 pub mod invitations;
 pub mod jobs;

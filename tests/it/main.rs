@@ -3,6 +3,8 @@
 mod audit_events;
 mod browser;
 mod deploy;
+mod email_events;
+mod email_suppressions;
 mod emails;
 mod etags;
 mod faults;
