@@ -15,6 +15,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod outbox;
 pub mod page;
+pub mod parked;
 pub mod relay;
 pub mod secret;
 pub mod signature;

@@ -33,6 +33,12 @@ pub enum Job {
 }
 
 impl Job {
+    /// Its name in the database, and in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.parts().0
+    }
+
     fn parts(self) -> (&'static str, Uuid) {
         match self {
             Self::SendEmail(id) => ("send_email", id.into()),
@@ -40,7 +46,7 @@ impl Job {
         }
     }
 
-    fn from_parts(job: &str, subject: Uuid) -> Option<Self> {
+    pub(crate) fn from_parts(job: &str, subject: Uuid) -> Option<Self> {
         match job {
             "send_email" => Some(Self::SendEmail(subject.into())),
             "resend_invitations" => Some(Self::ResendInvitations(subject.into())),

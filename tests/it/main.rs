@@ -13,6 +13,7 @@ mod idempotency;
 mod invitations;
 mod isolation;
 mod organizations;
+mod parked;
 mod passwords;
 mod readme;
 mod secrets;

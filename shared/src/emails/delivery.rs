@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Kind;
+use super::{GIVE_UP_AFTER, Kind};
 use crate::db::Tx;
 use crate::email_address::{mailbox_key, shown};
 use crate::error::{Error, Result};
@@ -267,6 +267,20 @@ pub async fn give_up(tx: &mut Tx, id: EmailId) -> Result<()> {
          where organization_id = $1 and id = $2 and status in ('queued', 'sending', 'deferred')",
         tx.organization_id() as OrganizationId,
         id as EmailId
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Takes up again what [`give_up`] has given up.
+pub(crate) async fn requeue(tx: &mut Tx, id: EmailId) -> Result<()> {
+    sqlx::query!(
+        "update email_messages set status = 'queued', give_up_at = $3, version = version + 1
+         where organization_id = $1 and id = $2 and status = 'failed'",
+        tx.organization_id() as OrganizationId,
+        id as EmailId,
+        tx.now() + GIVE_UP_AFTER
     )
     .execute(tx.connection())
     .await?;

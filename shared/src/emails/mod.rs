@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
+pub(crate) use delivery::requeue;
 pub use delivery::{Content, Loaded, Outgoing, Verdict, give_up, load, record};
 pub use events::{DeliveryEvent, Happened, Recorded, message_id, record_events};
 
