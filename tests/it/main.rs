@@ -12,6 +12,7 @@ mod frame;
 mod idempotency;
 mod invitations;
 mod isolation;
+mod mail_headers;
 mod organizations;
 mod parked;
 mod passwords;
