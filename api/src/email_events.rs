@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use poem::web::Data;
 use poem::{Request, RequestBody, Result};
 use poem_openapi::payload::Json;
-use poem_openapi::registry::{MetaRequest, MetaSecurityScheme, Registry};
+use poem_openapi::registry::{MetaRequest, MetaSchemaRef, MetaSecurityScheme, Registry};
 use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, Enum, ExtractParamOptions, Object, OpenApi};
 use serde_json::Value;
@@ -105,7 +105,13 @@ impl<'a> ApiExtractor<'a> for Signed {
     }
 
     fn request_meta() -> Option<MetaRequest> {
-        <Json<Vec<DeliveryEventIn>> as ApiExtractor>::request_meta()
+        let mut meta = <Json<Vec<DeliveryEventIn>> as ApiExtractor>::request_meta()?;
+        for media in &mut meta.content {
+            if let MetaSchemaRef::Inline(list) = &mut media.schema {
+                (list.min_items, list.max_items) = (Some(1), Some(BATCH));
+            }
+        }
+        Some(meta)
     }
 
     fn security_schemes() -> Vec<&'static str> {

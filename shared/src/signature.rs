@@ -37,8 +37,7 @@ impl SigningSecret {
 
     fn mac(&self, time: &str, body: &[u8]) -> Hmac<Sha256> {
         #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-        let mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes());
-        let mut mac = mac.expect("HMAC takes a key of any length");
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes()).expect("a key of any length");
         mac.update(time.as_bytes());
         mac.update(b".");
         mac.update(body);

@@ -2,14 +2,16 @@
 
 mod delivery;
 mod events;
+mod parking;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-pub(crate) use delivery::requeue;
-pub use delivery::{Content, Loaded, Outgoing, Verdict, give_up, load, record};
+pub use delivery::{Content, Loaded, Outgoing, Verdict, load, record};
 pub use events::{DeliveryEvent, Happened, Recorded, message_id, record_events};
+pub use parking::give_up;
+pub(crate) use parking::requeue;
 
 use crate::access::{Access, RetryEmail, ViewEmail};
 use crate::audit::Event;
