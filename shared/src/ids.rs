@@ -59,6 +59,8 @@ typed_ids! {
     InvitationId;
     /// A mail and its delivery.
     EmailId;
+    /// An address that is never mailed.
+    EmailSuppressionId;
     /// A request for a new password.
     PasswordResetId;
     /// A long-running job a caller can watch.

@@ -33,6 +33,12 @@ pub enum Job {
 }
 
 impl Job {
+    /// Its name in the database, and in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.parts().0
+    }
+
     /// Its name and the id of what it is about, which is also the id of its row: there is one job for a thing at a time.
     fn parts(self) -> (&'static str, Uuid) {
         match self {
@@ -41,7 +47,7 @@ impl Job {
         }
     }
 
-    fn from_parts(job: &str, subject: Uuid) -> Option<Self> {
+    pub(crate) fn from_parts(job: &str, subject: Uuid) -> Option<Self> {
         match job {
             "send_email" => Some(Self::SendEmail(subject.into())),
             "resend_invitations" => Some(Self::ResendInvitations(subject.into())),

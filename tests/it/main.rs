@@ -3,6 +3,8 @@
 mod audit_events;
 mod browser;
 mod deploy;
+mod email_events;
+mod email_suppressions;
 mod emails;
 mod etags;
 mod fairness;
@@ -11,7 +13,9 @@ mod frame;
 mod idempotency;
 mod invitations;
 mod isolation;
+mod mail_headers;
 mod organizations;
+mod parked;
 mod passwords;
 mod readme;
 mod secrets;

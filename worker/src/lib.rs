@@ -6,6 +6,7 @@
 mod config;
 mod jobs;
 pub mod mail;
+pub mod parked;
 pub mod queue;
 
 use std::sync::Arc;
@@ -107,6 +108,7 @@ impl Worker {
                 }
             }
             Ok(Taken::Parked(claim)) => {
+                metrics::counter!("tenantry_jobs_parked_total", "job" => claim.job.name()).increment(1);
                 tracing::error!(job = ?claim.job, "a job crashed too often and was put aside");
                 if let Err(error) = self.own_up(&claim).await {
                     tracing::warn!(job = ?claim.job, %error, "what was put aside could not be marked");
@@ -167,6 +169,6 @@ async fn watch_depth(db: Db) {
                 gauge("tenantry_jobs_oldest_due_seconds", depth.map_or(0.0, |d| d.oldest_seconds));
             }
         }
-        tokio::time::sleep(Duration::from_secs(15)).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }

@@ -7,6 +7,7 @@ use tenantry_shared::clock::Clock;
 use tenantry_shared::config::ConfigError;
 use tenantry_shared::telemetry;
 use tenantry_worker::WorkerConfig;
+use tenantry_worker::parked::{self, ParkedCommand};
 
 /// The worker of Tenantry: sends mail.
 #[derive(Debug, Parser)]
@@ -20,11 +21,17 @@ struct Cli {
 enum Command {
     /// Take jobs from Redis and do them, until told to stop.
     Run(Box<WorkerConfig>),
+    /// Look after jobs that were put aside because they crashed too often.
+    #[command(subcommand)]
+    Parked(ParkedCommand),
 }
 
 fn main() -> ExitCode {
-    let Command::Run(config) = Cli::parse().command;
-    telemetry::run("tenantry-worker", run(&config))
+    const NAME: &str = "tenantry-worker";
+    match Cli::parse().command {
+        Command::Run(config) => telemetry::run(NAME, run(&config)),
+        Command::Parked(command) => telemetry::run(NAME, parked::run(&command)),
+    }
 }
 
 async fn run(config: &WorkerConfig) -> Result<(), ConfigError> {

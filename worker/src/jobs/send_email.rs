@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use crate::Worker;
 use crate::mail::{
-    self, Branding, Context, InvitationAcceptedMail, InvitationDeclinedMail, InvitationMail, Mail, PasswordChangedMail,
-    PasswordResetMail, SendError, WelcomeMail,
+    self, Branding, Context, InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail, InvitationMail,
+    Mail, PasswordChangedMail, PasswordResetMail, SendError, WelcomeMail,
 };
 
 /// Loads the mail as things stand now, mints its links, sends it, records what came of it.
@@ -71,7 +71,7 @@ fn compose(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Result<mail
     };
     let rendered = mail::render(&letter(worker, tenant, outgoing), &context).map_err(|e| e.to_string())?;
     // The same whenever this mail is sent, so that a mail sent twice is seen to be one.
-    let message_id = format!("<{}@{}>", outgoing.id, worker.public_url.host());
+    let message_id = emails::message_id(tenant, outgoing.id, worker.public_url.host());
     let reply_to = context.branding.reply_to.as_deref();
     let now = worker.db.clock().now();
     mail::message(rendered, &worker.from, &outgoing.to_address, reply_to, &message_id, now).map_err(|e| e.to_string())
@@ -129,6 +129,14 @@ fn letter(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Mail {
                 organization,
                 inviter_first_name: inviter_first_name.clone(),
                 invitee: invitee.clone(),
+            })
+        }
+        Content::InvitationBounced { inviter_first_name, invitee, words } => {
+            Mail::InvitationBounced(InvitationBouncedMail {
+                organization,
+                inviter_first_name: inviter_first_name.clone(),
+                invitee: invitee.clone(),
+                words: words.clone(),
             })
         }
     }

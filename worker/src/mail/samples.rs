@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::mails::{
-    InvitationAcceptedMail, InvitationDeclinedMail, InvitationMail, Mail, PasswordChangedMail, PasswordResetMail,
-    WelcomeMail,
+    InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail, InvitationMail, Mail, PasswordChangedMail,
+    PasswordResetMail, WelcomeMail,
 };
 
 const ORGANIZATION: &str = "Acme Robotics";
@@ -101,5 +101,16 @@ mail!(
         organization: ORGANIZATION.to_owned(),
         inviter_first_name: "Alice".to_owned(),
         invitee: "bob@example.com".to_owned(),
+    }
+);
+
+mail!(
+    InvitationBouncedMail,
+    InvitationBounced,
+    Self {
+        organization: ORGANIZATION.to_owned(),
+        inviter_first_name: "Alice".to_owned(),
+        invitee: "bob@example.com".to_owned(),
+        words: Some("550 5.1.1 <bob@example.com>: no such mailbox here".to_owned()),
     }
 );
