@@ -108,7 +108,8 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
                   p.used_at, p.superseded_at, p.valid_until as "reset_valid_until?",
                   u.first_name as "first_name?", u.is_active as "is_active?", u.password_changed_at,
                   nullif(trim(concat(invited.first_name, ' ', invited.last_name)), '') as invitee_name,
-                  about.last_error as "about_last_error?"
+                  -- What a complaint says is not for the inviter.
+                  case when about.status <> 'complained' then about.last_error end as about_last_error
            from email_messages e
            join organizations o on o.organization_id = e.organization_id
            left join invitations i on i.organization_id = e.organization_id and i.id = e.invitation_id
