@@ -2,6 +2,7 @@
 
 mod audit_events;
 mod browser;
+mod contract;
 mod deploy;
 mod emails;
 mod etags;
