@@ -11,6 +11,7 @@ mod frame;
 mod idempotency;
 mod invitations;
 mod isolation;
+mod mail_looks;
 mod organizations;
 mod passwords;
 mod readme;
