@@ -17,6 +17,7 @@ use tenantry_shared::ids::new_uuid;
 use tokio::time::timeout;
 use tracing::Instrument;
 
+use crate::allow::Allow;
 use crate::pages::Browser;
 use crate::problem::{FieldProblem, Problem};
 
@@ -38,6 +39,8 @@ pub(crate) struct Edge {
     pub(crate) https: bool,
     /// Whose `X-Forwarded-For` counts.
     pub(crate) trusted_proxies: Arc<[IpAddr]>,
+    /// What a 405 says.
+    pub(crate) allow: Arc<Allow>,
 }
 
 impl<E: Endpoint> Middleware<E> for Edge {
@@ -94,6 +97,11 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
                 response
             }
         };
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED
+            && let Ok(methods) = HeaderValue::from_str(self.edge.allow.methods(&path))
+        {
+            response.headers_mut().insert(header::ALLOW, methods);
+        }
         self.edge.dress(&mut response, &request_id, &path);
         observe(&method, &response, started);
         Ok(response)

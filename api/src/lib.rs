@@ -3,6 +3,7 @@
 //! A request comes in at `edge.rs`, is routed by the OpenAPI service to a handler in one of the slices, which proves the
 //! caller's right (`App::enter`), calls the rules in `tenantry-shared`, and answers.
 
+mod allow;
 mod app;
 mod auth;
 mod config;
@@ -90,8 +91,12 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
         db: db.clone(),
         public_url: Arc::new(public_url.clone()),
     };
-    let edge =
-        edge::Edge { clock, https: public_url.is_https(), trusted_proxies: config.trusted_proxies.clone().into() };
+    let edge = edge::Edge {
+        clock,
+        https: public_url.is_https(),
+        trusted_proxies: config.trusted_proxies.clone().into(),
+        allow: allow::Allow::new(&openapi::document()).into(),
+    };
     let acceptor = TcpListener::bind(config.listen_addr)
         .into_acceptor()
         .await

@@ -1,13 +1,15 @@
 //! The OpenAPI document: generated from the handlers, completed with what the generator can't say, served with a reader.
 
+mod complete;
+mod fields;
+
 use poem::endpoint::make_sync;
 use poem::http::header;
 use poem::web::Html;
 use poem::{Endpoint, IntoResponse, Response, Route, get};
 use poem_openapi::OpenApiService;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::paging::PARAMETERS;
 use crate::{
     audit_events, email_events, email_suppressions, emails, invitations, jobs, organizations, passwords, sessions,
     users,
@@ -89,42 +91,10 @@ pub(crate) fn service() -> OpenApiService<Apis, ()> {
 #[must_use]
 pub fn document() -> String {
     let mut document: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
-    complete(&mut document);
+    complete::complete(&mut document);
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     text
-}
-
-/// Adds the parameters that every list has, and describes answers that are not.
-fn complete(document: &mut Value) {
-    describe_answers(document);
-    let Some(paths) = document["paths"].as_object_mut() else { return };
-    for operation in paths.values_mut().filter_map(|path| path.get_mut("get")) {
-        let schema = &operation["responses"]["200"]["content"]["application/json; charset=utf-8"]["schema"]["$ref"];
-        if !schema.as_str().is_some_and(|name| name.contains("/List_")) {
-            continue;
-        }
-        let refs = PARAMETERS.iter().map(|(name, ..)| json!({ "$ref": format!("#/components/parameters/{name}") }));
-        match operation["parameters"].as_array_mut() {
-            Some(parameters) => parameters.extend(refs),
-            None => operation["parameters"] = refs.collect(),
-        }
-    }
-    for (name, kind, description) in PARAMETERS {
-        document["components"]["parameters"][name] = json!({
-            "name": name, "in": "query", "required": false, "description": description, "schema": { "type": kind }
-        });
-    }
-}
-
-/// A plain `Json<T>` comes without a word; the schema says the rest.
-fn describe_answers(document: &mut Value) {
-    let operations =
-        document["paths"].as_object_mut().into_iter().flatten().filter_map(|(_, path)| path.as_object_mut());
-    let responses = operations.flatten().filter_map(|(_, operation)| operation["responses"].as_object_mut());
-    for (_, response) in responses.flatten().filter(|(_, response)| response["description"] == "") {
-        response["description"] = json!("What was asked for.");
-    }
 }
 
 /// `GET /openapi.json`.

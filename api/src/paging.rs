@@ -4,6 +4,7 @@ use poem::http::Uri;
 use poem::{FromRequest, Request, RequestBody, Result};
 use poem_openapi::Object;
 use poem_openapi::types::{ParseFromJSON, ToJSON};
+use serde_json::{Value, json};
 use tenantry_shared::error::Refusal;
 use tenantry_shared::page::{Page, PageRequest, Position};
 use url::form_urlencoded;
@@ -13,16 +14,30 @@ use crate::problem::Problem;
 
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 200;
-/// What the document says of these parameters; `openapi.rs` adds it to each list.
-pub(crate) const PARAMETERS: &[(&str, &str, &str)] = &[
-    ("limit", "integer", "How many at most, 1 to 200; 50 if not given."),
-    ("offset", "integer", "How many to skip. Not together with `page` or `cursor`."),
-    ("page", "integer", "Which page, from 1, of `page_size` objects."),
-    ("page_size", "integer", "How many on a page, 1 to 200; 50 if not given."),
-    ("cursor", "string", "Walks the whole list at constant cost: empty to begin, then follow `next`. `count` is null."),
-    ("ordering", "string", "A field to order by, with a leading `-` for the reverse."),
-    ("search", "string", "A term to find, whatever its case."),
-];
+const MAX_OFFSET: i64 = 1_000_000_000;
+const MAX_PAGE: i64 = 10_000_000;
+
+/// What the document says of the parameters of every list; `ordering` is each list's own.
+pub(crate) fn parameters() -> [Value; 6] {
+    let number = |least, most| json!({ "type": "integer", "format": "int64", "minimum": least, "maximum": most });
+    let parameter = |name, description, schema| json!({ "name": name, "description": description, "schema": schema });
+    [
+        parameter("limit", "How many at most; 50 if not given.", number(1, MAX_LIMIT)),
+        parameter("offset", "How many to skip. Not together with `page` or `cursor`.", number(0, MAX_OFFSET)),
+        parameter("page", "Which page, from 1, of `page_size` objects.", number(1, MAX_PAGE)),
+        parameter(
+            "page_size",
+            "How many on a page; 50 if not given. Not together with `limit` or `offset`.",
+            number(1, MAX_LIMIT),
+        ),
+        parameter(
+            "cursor",
+            "Walks the whole list at constant cost: empty to begin, then follow `next`. `count` is null.",
+            json!({ "type": "string" }),
+        ),
+        parameter("search", "A term to find, whatever its case.", json!({ "type": "string" })),
+    ]
+}
 
 /// A part of a list.
 #[derive(Debug, Object)]
@@ -67,8 +82,8 @@ impl Paging {
             form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
         let text = |name: &str| pairs.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
         let limit = number(&pairs, "limit", 1, MAX_LIMIT)?;
-        let offset = number(&pairs, "offset", 0, 1_000_000_000)?;
-        let page = number(&pairs, "page", 1, 10_000_000)?;
+        let offset = number(&pairs, "offset", 0, MAX_OFFSET)?;
+        let page = number(&pairs, "page", 1, MAX_PAGE)?;
         let page_size = number(&pairs, "page_size", 1, MAX_LIMIT)?;
         let cursor = text("cursor");
         let by_page = page.is_some() || page_size.is_some();

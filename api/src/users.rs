@@ -191,9 +191,9 @@ pub(crate) struct UserPatchIn {
     email: MaybeUndefined<String>,
     /// What they sign in with, beside the address.
     username: MaybeUndefined<String>,
-    /// At most 150 characters.
+    /// At most 150 characters; `null` empties it.
     first_name: MaybeUndefined<String>,
-    /// At most 150 characters.
+    /// At most 150 characters; `null` empties it.
     last_name: MaybeUndefined<String>,
     /// Whether they may sign in.
     is_active: MaybeUndefined<bool>,
@@ -209,7 +209,7 @@ pub(crate) struct UserPatchIn {
     expiry_date: MaybeUndefined<NaiveDate>,
     /// Merged into the profile (RFC 7396); `null` clears it.
     profile: MaybeUndefined<Any<Value>>,
-    /// Groups to be in, in place of those they are in.
+    /// Groups to be in, in place of those they are in; `null` takes them out of all.
     user_groups: MaybeUndefined<Vec<Uuid>>,
 }
 

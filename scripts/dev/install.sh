@@ -4,6 +4,7 @@
 
 OLDEST_POSTGRES=15
 OLDEST_NODE=20
+OLDEST_PYTHON=3.11
 PRIVATE_NODE=22.23.3 # where the distribution's is too old; the npm package of this name is Node.js itself
 
 NEEDED=
@@ -48,6 +49,7 @@ have() { # TOOL
     postgres) find_postgres >/dev/null ;;
     redis) find_redis >/dev/null ;;
     node) node_is_new && command -v npm >/dev/null ;;
+    python) find_python >/dev/null ;;
     browser) find_chromium >/dev/null && command -v chromedriver >/dev/null ;;
   esac
 }
@@ -60,6 +62,7 @@ describe() { # TOOL
     postgres) printf 'PostgreSQL %s or newer' "$OLDEST_POSTGRES" ;;
     redis) printf 'Redis (or Valkey)' ;;
     node) printf 'Node.js %s or newer with npm%s' "$OLDEST_NODE" "$(found_instead "$(node --version 2>/dev/null || true)")" ;;
+    python) printf 'Python %s or newer with venv' "$OLDEST_PYTHON" ;;
     browser) printf 'Chromium with ChromeDriver' ;;
   esac
 }
@@ -94,12 +97,14 @@ packages() { # apt|brew TOOL
     apt:postgres) printf 'postgresql' ;;
     apt:redis) printf 'redis-server' ;;
     apt:node) if command -v node >/dev/null; then printf 'npm'; else printf 'nodejs npm'; fi ;;
+    apt:python) printf 'python3 python3-venv' ;;
     apt:browser) printf 'chromium chromium-driver' ;;
     brew:rust) printf 'rustup' ;;
     brew:curl) printf 'curl' ;;
     brew:postgres) printf 'postgresql@17' ;;
     brew:redis) printf 'redis' ;;
     brew:node) printf 'node' ;;
+    brew:python) printf 'python3' ;;
     brew:browser) printf 'chromium chromedriver' ;;
   esac
 }
@@ -217,4 +222,17 @@ find_chromium() {
   local app=/Applications/Chromium.app/Contents/MacOS/Chromium
   command -v chromium || command -v chromium-browser || command -v google-chrome ||
     { [ -x "$app" ] && printf '%s\n' "$app"; }
+}
+
+# --- Python
+
+# Prints one that is new enough and can make a virtual environment: Debian has that in a package of its own.
+find_python() {
+  local name
+  for name in python3 /usr/bin/python3 python3.14 python3.13 python3.12 python3.11; do
+    "$name" -c "import sys, venv, ensurepip; sys.exit(sys.version_info < (${OLDEST_PYTHON/./, }))" 2>/dev/null || continue
+    command -v "$name"
+    return 0
+  done
+  return 1
 }

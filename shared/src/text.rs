@@ -6,7 +6,8 @@
 pub fn single_line(text: &str, longest: usize) -> String {
     let visible = text.chars().filter(|char| !is_trick(*char));
     let spaced: String = visible.map(|char| if is_break(char) { ' ' } else { char }).collect();
-    shorten(&spaced.split_whitespace().collect::<Vec<_>>().join(" "), longest)
+    let words = spaced.split(is_space).filter(|word| !word.is_empty());
+    shorten(&words.collect::<Vec<_>>().join(" "), longest)
 }
 
 /// Lines of at most `longest` characters in all, each treated like [`single_line`]. Outer empty lines are dropped.
@@ -19,6 +20,11 @@ pub fn lines(text: &str, longest: usize) -> Vec<String> {
 
 fn is_break(char: char) -> bool {
     char.is_control() || matches!(char, '\u{2028}' | '\u{2029}')
+}
+
+/// Space where a line may end. The one between a number and what it counts stays.
+fn is_space(char: char) -> bool {
+    char.is_whitespace() && !matches!(char, '\u{a0}' | '\u{202f}')
 }
 
 /// Overrides of the reading direction, and characters without width but for the joiners that scripts and emoji need.
@@ -44,6 +50,7 @@ mod tests {
     #[test]
     fn line_breaks_and_controls_become_spaces() {
         assert_eq!(single_line("Acme\r\nBcc: x@y\0\t z\u{2028}", 99), "Acme Bcc: x@y z");
+        assert_eq!(single_line("29.\u{a0}November  2026", 99), "29.\u{a0}November 2026");
     }
 
     #[test]

@@ -118,6 +118,7 @@ pub struct TestApp {
 pub struct Builder<'a> {
     app: &'a TestApp,
     slug: String,
+    name: String,
 }
 
 impl TestApp {
@@ -174,7 +175,13 @@ impl TestApp {
     /// An organization to be made, which is named like its slug.
     #[must_use]
     pub fn organization(&self, slug: &str) -> Builder<'_> {
-        Builder { app: self, slug: slug.to_owned() }
+        self.organization_named(slug, slug)
+    }
+
+    /// The same with another name.
+    #[must_use]
+    pub fn organization_named(&self, slug: &str, name: &str) -> Builder<'_> {
+        Builder { app: self, slug: slug.to_owned(), name: name.to_owned() }
     }
 
     /// Someone without a credential.
@@ -260,7 +267,7 @@ async fn start_api(
 impl Builder<'_> {
     /// Makes it and signs its administrator in, a superuser: `admin@{slug}.example` with [`PASSWORD`].
     pub async fn administrator(self) -> Caller {
-        let (email, anonymous) = self.app.address.make_organization(&self.slug, &self.slug).await;
+        let (email, anonymous) = self.app.address.make_organization(&self.slug, &self.name).await;
         let session = anonymous.sign_in(&self.slug, &email, PASSWORD).await.ok();
         anonymous.signed_in(&self.slug, &session).await
     }

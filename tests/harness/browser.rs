@@ -3,14 +3,19 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::Child;
 
 use crate::processes::{Folder, command, free_port};
 use crate::wait::eventually_within;
 use crate::{repository, required};
+
+/// Of a phone, in its own pixels.
+const WIDTH: u32 = 390;
+const HEIGHT: u32 = 844;
 
 /// See the module. [`Browser::close`] ends it; dropped without, it is killed.
 #[derive(Debug)]
@@ -18,6 +23,20 @@ pub struct Browser {
     client: Client,
     _driver: Child,
     _profile: Folder,
+}
+
+/// A command of chromedriver's own.
+#[derive(Debug)]
+struct DevTools(Value);
+
+impl WebDriverCompatibleCommand for DevTools {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (reqwest::Method, Option<String>) {
+        (reqwest::Method::POST, Some(self.0.to_string()))
+    }
 }
 
 impl Browser {
@@ -42,7 +61,7 @@ impl Browser {
         ];
         let mut flags: Vec<String> = flags.map(str::to_owned).to_vec();
         flags.push(format!("--user-data-dir={}", profile.0.display()));
-        let phone = json!({ "deviceMetrics": { "width": 390, "height": 844, "pixelRatio": 2.0 } });
+        let phone = json!({ "deviceMetrics": { "width": WIDTH, "height": HEIGHT, "pixelRatio": 2.0 } });
         let options = json!({ "binary": required("TEST_CHROMIUM"), "args": flags, "mobileEmulation": phone });
         let mut capabilities = serde_json::Map::new();
         capabilities.insert("goog:chromeOptions".into(), options);
@@ -147,10 +166,39 @@ impl Browser {
 
     /// Keeps a picture below `target/screenshots/`.
     pub async fn screenshot(&self, name: &str) {
-        let folder: PathBuf = repository("target/screenshots");
-        std::fs::create_dir_all(&folder).expect("a folder");
+        let file: PathBuf = repository("target/screenshots").join(format!("{name}.png"));
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
         let picture = self.client.screenshot().await.expect("a picture");
-        std::fs::write(folder.join(format!("{name}.png")), picture).expect("a file");
+        std::fs::write(file, picture).expect("a file");
+    }
+
+    /// The same of the whole page, however long.
+    pub async fn screenshot_of_all(&self, name: &str) {
+        let height = self.run("return document.documentElement.scrollHeight").await;
+        self.resize(height).await;
+        self.screenshot(name).await;
+        self.resize(json!(HEIGHT)).await;
+    }
+
+    /// What a script returns.
+    pub async fn run(&self, script: &str) -> Value {
+        self.client.execute(script, vec![]).await.expect("a script runs")
+    }
+
+    /// Lets pages know that their reader prefers `light` or `dark`.
+    pub async fn prefer(&self, scheme: &str) {
+        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": [feature] })).await;
+    }
+
+    async fn resize(&self, height: Value) {
+        let size = json!({ "width": WIDTH, "height": height, "deviceScaleFactor": 2, "mobile": true });
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// What WebDriver has no word for (Chrome DevTools Protocol).
+    async fn devtools(&self, command: &'static str, parameters: Value) {
+        self.client.issue_cmd(DevTools(json!({ "cmd": command, "params": parameters }))).await.expect(command);
     }
 
     /// Ends Chromium in good order.

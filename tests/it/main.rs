@@ -2,6 +2,7 @@
 
 mod audit_events;
 mod browser;
+mod contract;
 mod deploy;
 mod email_events;
 mod email_suppressions;
@@ -14,6 +15,7 @@ mod idempotency;
 mod invitations;
 mod isolation;
 mod mail_headers;
+mod mail_looks;
 mod organizations;
 mod parked;
 mod passwords;

@@ -32,6 +32,15 @@ const CONFIRM_RESET: &str = "/password-reset/confirm";
 /// Where pages are: errors there are pages too, whatever the client says it likes.
 const ALL: [&str; 9] = [HOME, SIGN_IN, SIGN_OUT, ACCEPT, DECLINE, DECLINED, ASK_RESET, RESET_ASKED, CONFIRM_RESET];
 
+/// What a path outside of the document takes.
+pub(crate) fn methods(path: &str) -> &'static str {
+    match path {
+        SIGN_OUT => "POST",
+        SIGN_IN | ACCEPT | DECLINE | ASK_RESET | CONFIRM_RESET => "GET, HEAD, POST",
+        _ => "GET, HEAD",
+    }
+}
+
 /// The pages, to be nested at `/`.
 pub(crate) fn routes() -> Route {
     Route::new()

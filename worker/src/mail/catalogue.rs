@@ -149,9 +149,10 @@ mod tests {
             let at = Utc.with_ymd_and_hms(2026, 11, day, 14, 5, 59).single().expect("a time");
             Catalogue::of(locale).date_time(at).expect("there")
         };
-        assert_eq!(date("en", 29), "29 November 2026, 14:05 UTC");
-        assert_eq!(date("de", 29), "29. November 2026 um 14:05 Uhr (UTC)");
-        assert_eq!(date("fr", 29), "29 novembre 2026 à 14:05 UTC");
-        assert_eq!(date("fr", 1), "1er novembre 2026 à 14:05 UTC");
+        // No line ends between a number and what it counts.
+        assert_eq!(date("en", 29), "29\u{a0}November 2026, 14:05\u{a0}UTC");
+        assert_eq!(date("de", 29), "29.\u{a0}November 2026 um 14:05\u{a0}Uhr (UTC)");
+        assert_eq!(date("fr", 29), "29\u{a0}novembre 2026 à 14:05\u{a0}UTC");
+        assert_eq!(date("fr", 1), "1er\u{a0}novembre 2026 à 14:05\u{a0}UTC");
     }
 }

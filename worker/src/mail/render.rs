@@ -7,6 +7,7 @@ use minijinja::{
     syntax::SyntaxConfig, value::Kwargs,
 };
 use tenantry_shared::text::single_line;
+use textwrap::{Options, WordSeparator, WordSplitter};
 use url::Url;
 
 use super::{
@@ -19,6 +20,8 @@ use super::{
 const LONGEST_VALUE: usize = 120;
 const LONGEST_VALUE_IN_SUBJECT: usize = 50;
 const LONGEST_SUBJECT: usize = 150;
+/// Of plain text (RFC 5322, 2.1.1), in characters.
+const LONGEST_LINE: usize = 78;
 
 /// What all mails have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,7 +204,7 @@ fn strong(state: &mut State, text: &str) -> Result<Value, Error> {
     Ok(Value::from_safe_string(format!("<strong>{}</strong>", state.format(text)?)))
 }
 
-/// Templates are written to be read, with more empty lines than a text should have.
+/// Templates are written to be read, with longer lines and more empty ones than a text should have.
 fn tidy(text: &str) -> String {
     let mut tidy = String::new();
     let mut gap = "";
@@ -210,10 +213,21 @@ fn tidy(text: &str) -> String {
             gap = "\n";
         } else {
             tidy.push_str(gap);
-            tidy.push_str(line);
+            tidy.push_str(&fold(line));
             tidy.push('\n');
             gap = "";
         }
     }
     tidy
+}
+
+/// In lines of a text reader's width, where a quotation stays one. A link is never cut, nor a name without spaces.
+fn fold(line: &str) -> String {
+    let mark = if line.starts_with("> ") { "> " } else { "" };
+    let options = Options::new(LONGEST_LINE)
+        .break_words(false)
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .subsequent_indent(mark);
+    textwrap::fill(line, options)
 }

@@ -1,0 +1,53 @@
+//! Limits of the fields of requests, as the rules in `shared` have them. A handler's types don't know them: a body that breaks
+//! a limit is answered field by field, by the rule.
+
+use serde_json::{Value, json};
+
+/// What a field takes beyond its type.
+fn limits(schema: &str, field: &str) -> Option<Value> {
+    Some(match (schema, field) {
+        (_, "email" | "admin_email" | "invitee_identifier") => json!({ "format": "email", "maxLength": 254 }),
+        ("LoginIn", _) => return None,
+        (_, "username") => json!({ "minLength": 1, "maxLength": 254, "pattern": "^[^\\s\\x00-\\x1f\\x7f]+$" }),
+        (_, "first_name" | "last_name") => json!({ "maxLength": 150 }),
+        (_, "password" | "new_password" | "confirm_new_password") => json!({ "minLength": 15, "maxLength": 128 }),
+        (_, "profile") => json!({ "type": "object" }),
+        (_, "observation") => json!({ "maxLength": 4000 }),
+        (_, "slug") => json!({ "maxLength": 200, "pattern": "^[-a-zA-Z0-9_]+$" }),
+        ("NewOrganizationIn", "name") => json!({ "minLength": 1, "maxLength": 200 }),
+        ("InvitationIn", "message") => json!({ "maxLength": 1000 }),
+        ("InvitationIn", "valid_for") => json!({ "minimum": 3600, "maximum": 7_776_000 }),
+        ("ResendManyIn", "older_than") => json!({ "minimum": 0, "maximum": 7_776_000 }),
+        ("ResendManyIn", "status") => json!({ "enum": ["pending"] }),
+        _ => return None,
+    })
+}
+
+/// A request that does something, for whoever tries the API.
+fn example(schema: &str) -> Option<Value> {
+    Some(match schema {
+        "InvitationIn" => json!({ "invitee_identifier": "bob@example.com", "role": "reader", "message": "Welcome!" }),
+        "UserIn" => json!({ "email": "carol@example.com", "first_name": "Carol", "last_name": "Jones" }),
+        "UserPatchIn" => json!({ "first_name": "Caroline" }),
+        "NewOrganizationIn" => json!({ "name": "Example", "slug": "example", "admin_email": "dave@example.com" }),
+        "ResendManyIn" => json!({ "status": "pending" }),
+        _ => return None,
+    })
+}
+
+/// Adds limits and an example to the schema of a request.
+pub(super) fn describe(name: &str, schema: &mut Value) {
+    if let Some(example) = example(name) {
+        schema["example"] = example;
+    }
+    let Some(properties) = schema["properties"].as_object_mut() else { return };
+    for (field, property) in properties {
+        if let (Some(Value::Object(limits)), Some(property)) = (limits(name, field), property.as_object_mut()) {
+            // A reference to an enumeration gives way to the values that are taken here.
+            if property.remove("$ref").is_some() || property.remove("allOf").is_some() {
+                property.insert("type".into(), json!("string"));
+            }
+            property.extend(limits);
+        }
+    }
+}

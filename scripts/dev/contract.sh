@@ -1,0 +1,80 @@
+# shellcheck shell=bash
+# `./dev check --api`: does the API answer as openapi.json says? Schemathesis asks it some thousands of questions.
+
+SCHEMATHESIS=$LOCAL/schemathesis
+
+check_api() {
+  local seed=1 examples=15
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --seed) seed=${2:-} ;;
+      --examples) examples=${2:-} ;;
+      *) die "./dev check --api takes --seed N and --examples N" ;;
+    esac
+    case ${2:-} in '' | *[!0-9]*) die "$1 takes a number" ;; esac
+    shift 2
+  done
+
+  use_throwaway_state
+  forget_callers_settings
+  need rust cc curl postgres redis node python
+  install_missing
+  install_schemathesis
+  choose_application_ports
+  start_postgres
+  start_redis
+  start_mailbox
+  build
+  migrate
+  make_organizations
+  start_api
+  start_worker
+  wait_until_ready
+  ask_as_operator "$seed" "$examples"
+  ask_as_stranger "$seed" "$examples"
+}
+
+ask_as_operator() { # SEED EXAMPLES
+  say "What an operator is answered"
+  (
+    export OPERATOR_SLUG=$PLATFORM_SLUG OPERATOR_EMAIL=$PLATFORM_ADMIN_EMAIL OPERATOR_PASSWORD
+    export QUITTER_SLUG=$DEMO_ORGANIZATION QUITTER_EMAIL=$DEMO_ADMIN_EMAIL QUITTER_PASSWORD
+    OPERATOR_PASSWORD=$(secret PLATFORM_ADMIN_PASSWORD) QUITTER_PASSWORD=$(secret DEMO_ADMIN_PASSWORD)
+    schemathesis "$@"
+  ) || exit $?
+}
+
+ask_as_stranger() { # SEED EXAMPLES
+  say "What a stranger is answered"
+  (
+    unset OPERATOR_PASSWORD
+    # Nearly all is 401, which takes little to find out.
+    schemathesis "$@" --phases fuzzing
+  ) || exit $?
+}
+
+# Its exit code is ours. One worker: more would mix the calls in another order each time.
+schemathesis() { # SEED EXAMPLES OPTION…
+  local seed=$1 examples=$2
+  shift 2
+  export TENANTRY_URL=$API_URL
+  in_group "$SCHEMATHESIS/bin/python" -m schemathesis.cli --config-file scripts/schemathesis/schemathesis.toml \
+    run openapi.json --url "$API_URL" --seed "$seed" --max-examples "$examples" --workers 1 "$@"
+}
+
+# As scripts/schemathesis/requirements.txt pins it, down to what it needs.
+install_schemathesis() {
+  local wanted=scripts/schemathesis/requirements.txt
+  if cmp -s "$wanted" "$SCHEMATHESIS/installed" && "$SCHEMATHESIS/bin/python" -c 'import schemathesis' 2>/dev/null; then
+    return
+  fi
+  run_logged "Installing Schemathesis" schemathesis make_schemathesis "$wanted"
+  # Last, so that half an installation is never taken for a whole one.
+  cp "$wanted" "$SCHEMATHESIS/installed"
+}
+
+make_schemathesis() { # REQUIREMENTS
+  rm -rf "$SCHEMATHESIS"
+  "$(find_python)" -m venv "$SCHEMATHESIS" &&
+    "$SCHEMATHESIS/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "$1"
+}

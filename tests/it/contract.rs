@@ -1,0 +1,102 @@
+//! What the document promises about every operation. `./dev check --api` asks whether answers keep it; here is what it does
+//! not ask.
+
+use harness::TestApp;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::frame::{OPEN, document, operations};
+
+/// Paths of ours that are not in the document.
+const OTHERS: &[&str] = &[
+    "/",
+    "/sign-in",
+    "/sign-out",
+    "/invitations/accept",
+    "/invitations/decline",
+    "/invitations/declined",
+    "/password-reset",
+    "/password-reset/sent",
+    "/password-reset/confirm",
+    "/assets/app.css",
+    "/livez",
+    "/readyz",
+    "/openapi.json",
+    "/docs",
+];
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones() {
+    let app = TestApp::start().await;
+    let document = document();
+    let documented = document["paths"].as_object().expect("paths").keys();
+    let paths = documented.map(|path| path.replace("{organization_slug}", "acme").replace(['{', '}'], ""));
+    for path in paths.chain(OTHERS.iter().map(|path| (*path).to_owned())) {
+        let url = format!("{}{path}", app.url());
+        let lost = app.anonymous().call(Method::TRACE, &url).await;
+        assert_eq!(lost.status, 405, "{}", lost.whole());
+        let allowed: Vec<&str> = lost.header("allow").split(", ").collect();
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            let answer = app.anonymous().call(method.parse().expect("a method"), &url).await;
+            assert_eq!(answer.status != 405, allowed.contains(&method), "{method} {path}: {allowed:?}");
+        }
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_list_can_be_ordered_by_all_that_the_document_names() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let document = document();
+    for (_, path, operation) in operations(&document) {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let mut orderings = parameters.filter(|parameter| parameter["name"] == "ordering");
+        let Some(ordering) = orderings.next() else { continue };
+        let orders: Vec<&str> =
+            ordering["schema"]["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        assert!(orders.len() > 1, "{path}: its description says \"Ordered by `a` or `b`.\"");
+        let url = format!("{}{}", app.url(), path.replace("{organization_slug}", "acme"));
+        for order in orders {
+            admin.get(&format!("{url}?ordering={order}")).await.ok();
+        }
+    }
+    app.finish().await;
+}
+
+#[test]
+fn an_operation_has_only_the_problems_that_it_can_have() {
+    for (method, path, operation) in operations(&document()) {
+        let id = operation["operationId"].as_str().expect("an id");
+        let has = |status: &str| operation["responses"][status].is_object();
+        let parameters: Vec<&Value> = operation["parameters"].as_array().into_iter().flatten().collect();
+        let takes = |name: &str| parameters.iter().any(|parameter| parameter["name"] == name);
+        assert_eq!(has("412"), takes("If-Match"), "{id}: 412 is for If-Match");
+        assert_eq!(has("415"), operation["requestBody"].is_object(), "{id}: 415 is for bodies");
+        assert_eq!(has("403"), !OPEN.contains(&id), "{id}: 403 is for those who are known");
+        assert!(has("401") || OPEN.contains(&id), "{id}: 401 is for strangers");
+        assert!(has("409") || method == Method::GET, "{id}: what changes something may meet a conflict");
+        assert!(has("404") || !path.contains('{'), "{id}: not everything is there");
+        for (status, response) in operation["responses"].as_object().expect("responses") {
+            assert!(response["headers"]["X-Request-Id"].is_object(), "{id} {status}");
+        }
+    }
+}
+
+#[test]
+fn a_request_is_closed_and_an_answer_shows_every_field() {
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["InvitationIn"]["additionalProperties"], json!(false));
+    assert_eq!(schemas["Invitation"]["additionalProperties"], Value::Null, "a later release may show more");
+    let message = &schemas["Invitation"]["properties"]["message"];
+    assert_eq!(message["nullable"], json!(true));
+    for name in ["Invitation", "User", "Email", "List_User"] {
+        let schema = &schemas[name];
+        let shown = schema["properties"].as_object().expect("properties").len();
+        assert_eq!(schema["required"].as_array().map(Vec::len), Some(shown), "{name}");
+    }
+    // In a PATCH null clears, where something can be cleared.
+    let patch = &schemas["UserPatchIn"]["properties"];
+    assert_eq!((&patch["observation"]["nullable"], &patch["email"]["nullable"]), (&json!(true), &Value::Null));
+}
