@@ -41,7 +41,7 @@ use tenantry_shared::secret::Links;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use config::ServeConfig;
+pub use config::{ServeConfig, check};
 pub use openapi::document;
 
 /// How long requests that run may take after the order to stop.

@@ -24,6 +24,8 @@ struct Cli {
 enum Command {
     /// Serve the API and the pages, and relay jobs to Redis.
     Serve(Box<ServeConfig>),
+    /// Look at every setting of `serve`, at Postgres and at Redis, and say what is wrong. Ends with 1 if something is.
+    Check(Box<ServeConfig>),
     /// Bring the database to this release's schema, and make the role that API and worker sign in with.
     Migrate(DatabaseConfig),
     /// Make an organization: the platform organization first, and any other. Does nothing if its slug is taken.
@@ -58,20 +60,18 @@ fn main() -> ExitCode {
 }
 
 #[expect(clippy::print_stdout, reason = "an operator reads it")]
-async fn run(command: Command) -> Result<(), ConfigError> {
+async fn run(command: Command) -> Result<ExitCode, ConfigError> {
     match command {
-        Command::Serve(config) => serve(&config).await,
+        Command::Check(config) => return Ok(tenantry_api::check(&config).await),
+        Command::Serve(config) => serve(&config).await?,
         Command::Migrate(config) => {
             db::migrate(&config).await.map_err(ConfigError)?;
             println!("The database is at this release's schema.");
-            Ok(())
         }
-        Command::CreateOrganization(command) => create_organization(&command).await,
-        Command::Openapi => {
-            print!("{}", tenantry_api::document());
-            Ok(())
-        }
+        Command::CreateOrganization(command) => create_organization(&command).await?,
+        Command::Openapi => print!("{}", tenantry_api::document()),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(config: &ServeConfig) -> Result<(), ConfigError> {

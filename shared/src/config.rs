@@ -153,7 +153,7 @@ pub struct CommonConfig {
     pub secret_key_file: Option<PathBuf>,
     /// How people reach this service: `https://accounts.example.com`. Plain http only on a loopback address.
     #[arg(long, env)]
-    pub public_url: Url,
+    pub public_url: Option<String>,
     /// `json` or `human`.
     #[arg(long, env, default_value = "json")]
     pub log_format: crate::telemetry::LogFormat,
@@ -176,7 +176,11 @@ impl CommonConfig {
 
     /// The public address, checked.
     pub fn public_url(&self) -> Result<PublicUrl, ConfigError> {
-        PublicUrl::new(&self.public_url)
+        let text = self.public_url.as_deref().unwrap_or_default();
+        if text.is_empty() {
+            return Err(ConfigError("PUBLIC_URL is not set.".into()));
+        }
+        PublicUrl::new(&Url::parse(text).map_err(|e| ConfigError(format!("PUBLIC_URL is not a URL: {e}.")))?)
     }
 }
 
@@ -199,12 +203,13 @@ impl PublicUrl {
         let https = url.scheme() == "https";
         let plain = url.scheme() == "http" && loopback;
         if !(https || plain) {
-            return Err(ConfigError(format!(
-                "PUBLIC_URL={url} must be https: links and cookies travel over it. http is taken only on a loopback address."
-            )));
+            return Err(ConfigError(
+                "PUBLIC_URL must be https: links and cookies travel over it. http is taken only on a loopback address."
+                    .into(),
+            ));
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
-            return Err(ConfigError(format!("PUBLIC_URL={url} must be scheme and host only, with no path.")));
+            return Err(ConfigError("PUBLIC_URL must be scheme and host only, with no user and no path.".into()));
         }
         let host = url.host_str().unwrap_or("localhost").trim_matches(['[', ']']).to_owned();
         Ok(Self { origin: url.origin().ascii_serialization(), host, https })

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod check;
 pub mod clock;
 pub mod color;
 pub mod config;

@@ -21,13 +21,17 @@ pub enum LogFormat {
 
 /// Sends logs to standard error, from here on.
 pub fn log_to_stderr(format: LogFormat, filter: &str) -> Result<(), ConfigError> {
-    let filter = EnvFilter::try_new(filter).map_err(|e| ConfigError(format!("LOG={filter} is not a filter: {e}.")))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(log_filter(filter)?).with_writer(std::io::stderr);
     let set = match format {
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
         LogFormat::Human => subscriber.compact().try_init(),
     };
     set.map_err(|e| ConfigError(format!("Logging can't be set up: {e}")))
+}
+
+/// What `LOG` says, understood.
+pub(crate) fn log_filter(text: &str) -> Result<EnvFilter, ConfigError> {
+    EnvFilter::try_new(text).map_err(|e| ConfigError(format!("LOG={text} is not a filter: {e}.")))
 }
 
 /// Serves Prometheus metrics, and nothing else, on a port of their own.

@@ -281,18 +281,24 @@ impl Processes {
         std::fs::read_to_string(self.log_file(which)).unwrap_or_default()
     }
 
-    /// Starts one that does not run, and waits until it serves.
-    pub async fn start_one(&mut self, which: Which) {
+    /// The configuration of a process, as variables of its environment.
+    #[must_use]
+    pub fn environment(&self, which: Which) -> Vec<(String, String)> {
         let mut flags = common_flags(&self.address.database, &self.redis.url(), &self.namespace, &self.address.url);
         flags.push(("metrics-addr", format!("127.0.0.1:{}", self.metrics_port(which))));
         match which {
             Which::Api => flags.push(("listen-addr", format!("127.0.0.1:{}", self.api_port))),
             Which::Worker => flags.extend(worker_flags(&self.smtp_url)),
         }
+        flags.into_iter().map(|(name, value)| (name.to_uppercase().replace('-', "_"), value)).collect()
+    }
+
+    /// Starts one that does not run, and waits until it serves.
+    pub async fn start_one(&mut self, which: Which) {
         let log = OpenOptions::new().create(true).append(true).open(self.log_file(which)).expect("a log file");
         let mut command = command(which.path(), Some(log));
         command.arg(which.subcommand());
-        command.envs(flags.iter().map(|(name, value)| (name.to_uppercase().replace('-', "_"), value)));
+        command.envs(self.environment(which));
         let child = command.spawn().expect("our own binary starts");
         *self.child(which) = Some(child);
         let url = match which {

@@ -47,6 +47,7 @@ struct State {
     /// How long each message waits for its answer.
     delay: Duration,
     is_read: Vec<bool>,
+    refuses_logins: bool,
 }
 
 #[derive(Debug)]
@@ -122,6 +123,11 @@ impl Smtp {
     /// Answers each message only after `delay`, from now on.
     pub fn slow_down(&self, delay: Duration) {
         self.state().delay = delay;
+    }
+
+    /// Takes no password from now on.
+    pub fn refuse_logins(&self) {
+        self.state().refuses_logins = true;
     }
 
     /// Closes the port and all connections, until [`Smtp::accept_connections`].
@@ -280,7 +286,10 @@ impl Conversation<'_> {
     async fn answer(&mut self, command: &str) -> std::io::Result<bool> {
         let upper = command.to_ascii_uppercase();
         if upper.starts_with("EHLO") {
-            self.say("250-mail.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8").await?;
+            self.say("250-mail.test\r\n250-PIPELINING\r\n250-AUTH PLAIN\r\n250-8BITMIME\r\n250 SMTPUTF8").await?;
+        } else if upper.starts_with("AUTH PLAIN ") {
+            let is_refused = self.server.state().refuses_logins;
+            self.say(if is_refused { "535 5.7.8 Wrong user or password" } else { "235 2.7.0 Welcome" }).await?;
         } else if upper.starts_with("MAIL FROM:") {
             self.sender = address_in(command);
             self.recipients.clear();

@@ -2,6 +2,7 @@
 
 mod audit_events;
 mod browser;
+mod check;
 mod deploy;
 mod email_events;
 mod email_suppressions;

@@ -23,7 +23,7 @@ use tenantry_shared::{emails, jobs as jobs_of_people};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use config::WorkerConfig;
+pub use config::{WorkerConfig, check};
 use mail::SmtpTransport;
 
 /// What jobs share. Clones are cheap.
@@ -70,13 +70,11 @@ impl Running {
 pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, ConfigError> {
     let trouble = |e: tenantry_shared::Error| ConfigError(e.to_string());
     let db = Db::new(&config.database, clock).map_err(trouble)?;
-    let smtp_url = config.smtp_url()?;
     let worker = Worker {
         links: Links::new(&config.common.secret_key()?).map_err(trouble)?,
         public_url: Arc::new(config.common.public_url()?),
-        from: Arc::new(mail::sender(&config.mail_from).map_err(|e| ConfigError(format!("MAIL_FROM {e}.")))?),
-        smtp: SmtpTransport::new(smtp_url.expose_secret(), config.smtp_connections, config.smtp_per_second)
-            .map_err(|e| ConfigError(format!("SMTP_URL: {e}")))?,
+        from: Arc::new(config.mail_from()?),
+        smtp: config.smtp()?,
         db: db.clone(),
     };
     let stop = CancellationToken::new();

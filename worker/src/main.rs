@@ -21,6 +21,9 @@ struct Cli {
 enum Command {
     /// Take jobs from Redis and do them, until told to stop.
     Run(Box<WorkerConfig>),
+    /// Look at every setting of `run`, at Postgres, Redis and the mail server, and say what is wrong. Ends with 1 if something
+    /// is. No mail is sent.
+    Check(Box<WorkerConfig>),
     /// Look after jobs that were put aside because they crashed too often.
     #[command(subcommand)]
     Parked(ParkedCommand),
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
     const NAME: &str = "tenantry-worker";
     match Cli::parse().command {
         Command::Run(config) => telemetry::run(NAME, run(&config)),
+        Command::Check(config) => telemetry::run(NAME, async { Ok(tenantry_worker::check(&config).await) }),
         Command::Parked(command) => telemetry::run(NAME, parked::run(&command)),
     }
 }

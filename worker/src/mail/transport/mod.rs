@@ -134,6 +134,14 @@ impl SmtpTransport {
         let outcome = deliver(&mut connection, message.envelope(), &body, false).await;
         pool.part(connection, outcome).await
     }
+
+    /// Whether the server takes us: connects anew, greets, signs in, and says good-bye. Sends no mail.
+    ///
+    /// # Errors
+    /// The server's words, without credentials.
+    pub async fn check(&self) -> Result<(), String> {
+        self.0.server.check().await
+    }
 }
 
 impl Pool {
