@@ -17,6 +17,7 @@ use tenantry_shared::ids::new_uuid;
 use tokio::time::timeout;
 use tracing::Instrument;
 
+use crate::meters::InFlight;
 use crate::pages::Browser;
 use crate::problem::{FieldProblem, Problem};
 
@@ -60,6 +61,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let started = Instant::now();
+        let _in_flight = InFlight::begin();
         let request_id = request_id(&request, &self.edge.clock);
         let client_address = self.edge.client_address(&request);
         let text = |name: HeaderName| request.headers().get(name)?.to_str().ok().map(|t| t.chars().take(200).collect());

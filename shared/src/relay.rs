@@ -94,8 +94,10 @@ impl Relay {
             }
             _ => {}
         }
-        if result.is_err() {
-            self.connection = None;
+        match &result {
+            Ok(_) => metrics::gauge!("tenantry_relay_last_success_timestamp_seconds")
+                .set(self.db.clock().now().timestamp_millis() as f64 / 1000.0),
+            Err(_) => self.connection = None,
         }
         result
     }

@@ -34,11 +34,16 @@ pub(crate) fn log_filter(text: &str) -> Result<EnvFilter, ConfigError> {
     EnvFilter::try_new(text).map_err(|e| ConfigError(format!("LOG={text} is not a filter: {e}.")))
 }
 
+/// Upper bounds of the buckets of every duration, in seconds.
+const BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
 /// Serves Prometheus metrics, and nothing else, on a port of their own.
 pub fn serve_metrics(address: SocketAddr) -> Result<(), ConfigError> {
     PrometheusBuilder::new()
         .with_http_listener(address)
-        .install()
+        // Without buckets these would be quantiles, which can't be added up over processes.
+        .set_buckets(&BUCKETS)
+        .and_then(PrometheusBuilder::install)
         .map_err(|e| ConfigError(format!("METRICS_ADDR={address} can't be used: {e}.")))
 }
 

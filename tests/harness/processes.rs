@@ -303,7 +303,7 @@ impl Processes {
         *self.child(which) = Some(child);
         let url = match which {
             Which::Api => format!("{}/livez", self.address.url),
-            Which::Worker => format!("http://127.0.0.1:{}/metrics", self.metrics_port(which)),
+            Which::Worker => self.metrics_url(which),
         };
         let http = self.address.http.clone();
         eventually_within(Duration::from_secs(20), &format!("{} to serve {url}", which.name()), || async {
@@ -342,10 +342,15 @@ impl Processes {
         said.trim().parse().expect("a number")
     }
 
+    /// Where its metrics are.
+    #[must_use]
+    pub fn metrics_url(&self, which: Which) -> String {
+        format!("http://127.0.0.1:{}/metrics", self.metrics_port(which))
+    }
+
     /// Its metrics, as Prometheus reads them.
     pub async fn metrics(&self, which: Which) -> String {
-        let url = format!("http://127.0.0.1:{}/metrics", self.metrics_port(which));
-        self.address.http.get(url).send().await.expect("it answers").text().await.expect("text")
+        self.address.http.get(self.metrics_url(which)).send().await.expect("it answers").text().await.expect("text")
     }
 
     /// Where the API answers.

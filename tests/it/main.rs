@@ -15,6 +15,7 @@ mod idempotency;
 mod invitations;
 mod isolation;
 mod mail_headers;
+mod metrics;
 mod organizations;
 mod parked;
 mod passwords;

@@ -6,18 +6,19 @@
 mod config;
 mod jobs;
 pub mod mail;
+mod meters;
 pub mod parked;
 pub mod queue;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use lettre::message::Mailbox;
 use secrecy::ExposeSecret;
 use tenantry_shared::clock::Clock;
 use tenantry_shared::config::{ConfigError, PublicUrl};
 use tenantry_shared::db::Db;
-use tenantry_shared::outbox::{self, Claim, Job, JobRef, Lane, RENEW_EVERY, Taken};
+use tenantry_shared::outbox::{self, Claim, Job, JobRef, RENEW_EVERY, Taken};
 use tenantry_shared::secret::Links;
 use tenantry_shared::{emails, jobs as jobs_of_people};
 use tokio::task::JoinHandle;
@@ -77,13 +78,14 @@ pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, Confi
         smtp: config.smtp()?,
         db: db.clone(),
     };
+    meters::describe();
     let stop = CancellationToken::new();
     let redis_url = config.redis.url()?;
     config.redis.client()?;
     let (namespace, concurrency) = (config.redis.redis_namespace.clone(), config.worker_concurrency);
     let stopping = stop.clone();
     let queue = tokio::spawn(async move {
-        let watch = tokio::spawn(watch_depth(db.clone()));
+        let watch = tokio::spawn(meters::watch(db.clone()));
         let ended = queue::run(redis_url.expose_secret(), &namespace, concurrency, stopping, move |job| {
             let worker = worker.clone();
             async move { worker.handle(job).await }
@@ -100,7 +102,10 @@ impl Worker {
     async fn handle(&self, job: JobRef) {
         match outbox::take(&self.db, &job).await {
             Ok(Taken::Claimed(claim)) => {
-                if let Err(error) = self.hold(&claim, self.run(&claim)).await {
+                let started = Instant::now();
+                let done = self.hold(&claim, self.run(&claim)).await;
+                meters::job(claim.job, started, done.is_ok());
+                if let Err(error) = done {
                     // The lease runs out, and the job comes again.
                     tracing::warn!(job = ?claim.job, %error, "a job could not be done");
                 }
@@ -150,23 +155,5 @@ impl Worker {
             done = work => done,
             () = renew => unreachable!("renewing never ends"),
         }
-    }
-}
-
-/// Tells metrics how much waits.
-async fn watch_depth(db: Db) {
-    loop {
-        if let Ok(depths) = outbox::depth(&db).await {
-            for lane in Lane::ALL {
-                let depth = depths.iter().find(|depth| depth.lane == lane);
-                let gauge = |name, value| metrics::gauge!(name, "lane" => lane.name()).set(value);
-                #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
-                let count = |number: Option<i64>| number.unwrap_or(0) as f64;
-                gauge("tenantry_jobs_waiting", count(depth.map(|d| d.waiting)));
-                gauge("tenantry_jobs_parked", count(depth.map(|d| d.parked)));
-                gauge("tenantry_jobs_oldest_due_seconds", depth.map_or(0.0, |d| d.oldest_seconds));
-            }
-        }
-        tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }
