@@ -234,6 +234,14 @@ impl Database {
         }
     }
 
+    /// Drops it, whoever is connected, and makes an empty one of its name.
+    pub async fn wipe(&self) {
+        let mut connection = superuser(&self.server, None).connect().await.expect("its server answers");
+        execute(&mut connection, &format!("drop database {} with (force)", self.name)).await;
+        execute(&mut connection, &format!("create database {}", self.name)).await;
+        let _ = connection.close().await;
+    }
+
     /// Names of all tables that hold rows of organizations.
     pub async fn tenant_tables(&self) -> Vec<String> {
         let tables = self

@@ -275,6 +275,12 @@ impl Processes {
         self.folder.0.join(format!("{}.log", which.name()))
     }
 
+    /// A folder for temporary files, which goes when this does.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder.0
+    }
+
     /// What a process has logged so far, in all of its lives.
     #[must_use]
     pub fn log(&self, which: Which) -> String {
@@ -327,10 +333,20 @@ impl Processes {
 
     /// `kill -TERM`, and waits for its end, which must be an orderly one.
     pub async fn terminate(&mut self, which: Which) {
-        let mut child = self.child(which).take().expect("it runs");
-        let pid = child.id().expect("it runs").to_string();
+        self.signal_to_stop(which).await;
+        self.until_stopped(which).await;
+    }
+
+    /// `kill -TERM`
+    pub async fn signal_to_stop(&mut self, which: Which) {
+        let pid = self.child(which).as_ref().and_then(Child::id).expect("it runs").to_string();
         let (code, said) = run_to_end("kill", &["-TERM", &pid], &[]).await;
         assert_eq!(code, Some(0), "{said}");
+    }
+
+    /// Waits for the end of one that was told to stop, which must be an orderly one.
+    pub async fn until_stopped(&mut self, which: Which) {
+        let mut child = self.child(which).take().expect("it runs");
         let ended = tokio::time::timeout(Duration::from_secs(35), child.wait()).await.expect("it ends in time");
         assert!(ended.expect("it has a status").success(), "{} did not end well:\n{}", which.name(), self.log(which));
     }

@@ -20,6 +20,8 @@ mod organizations;
 mod parked;
 mod passwords;
 mod readme;
+mod restore;
 mod secrets;
 mod sessions;
+mod stop;
 mod users;
