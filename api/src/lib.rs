@@ -15,6 +15,7 @@ mod pages;
 mod paging;
 mod problem;
 mod reply;
+mod traced;
 
 mod audit_events;
 mod email_events;
@@ -91,8 +92,12 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
         db: db.clone(),
         public_url: Arc::new(public_url.clone()),
     };
-    let edge =
-        edge::Edge { clock, https: public_url.is_https(), trusted_proxies: config.trusted_proxies.clone().into() };
+    let edge = edge::Edge {
+        clock,
+        https: public_url.is_https(),
+        routes: Arc::new(openapi::routes()),
+        trusted_proxies: config.trusted_proxies.clone().into(),
+    };
     let acceptor = TcpListener::bind(config.listen_addr)
         .into_acceptor()
         .await

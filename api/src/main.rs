@@ -10,7 +10,9 @@ use tenantry_shared::config::{ConfigError, DatabaseConfig, secret};
 use tenantry_shared::db::{self, Db};
 use tenantry_shared::organizations::{self, FirstAdministrator, NewOrganization};
 use tenantry_shared::passwords::Hasher;
-use tenantry_shared::telemetry;
+use tenantry_shared::telemetry::{self, Telemetry};
+
+const NAME: &str = "tenantry-api";
 
 /// The accounts service that a B2B product runs beside itself.
 #[derive(Debug, Parser)]
@@ -56,7 +58,7 @@ struct CreateOrganization {
 }
 
 fn main() -> ExitCode {
-    telemetry::run("tenantry-api", run(Cli::parse().command))
+    telemetry::run(NAME, run(Cli::parse().command))
 }
 
 #[expect(clippy::print_stdout, reason = "an operator reads it")]
@@ -75,11 +77,13 @@ async fn run(command: Command) -> Result<ExitCode, ConfigError> {
 }
 
 async fn serve(config: &ServeConfig) -> Result<(), ConfigError> {
-    telemetry::log_to_stderr(config.common.log_format, &config.common.log)?;
+    let telemetry = Telemetry::start(&config.common, NAME)?;
     telemetry::serve_metrics(config.metrics_addr)?;
     let running = tenantry_api::start(config, Clock::default()).await?;
     tracing::info!(address = %running.address, metrics = %config.metrics_addr, "listening");
-    running.until(telemetry::told_to_stop()).await.map_err(|e| ConfigError(format!("The server ended: {e}")))
+    let ended = running.until(telemetry::told_to_stop()).await;
+    telemetry.stop().await;
+    ended.map_err(|e| ConfigError(format!("The server ended: {e}")))
 }
 
 #[expect(clippy::print_stdout, reason = "an operator reads it")]

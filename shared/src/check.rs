@@ -63,6 +63,7 @@ impl Report {
         self.setting("SECRET_KEY", config.secret_key());
         self.setting("PUBLIC_URL", config.public_url());
         self.setting("LOG", telemetry::log_filter(&config.log));
+        self.setting("OTEL_EXPORTER_OTLP_ENDPOINT", config.collector());
     }
 
     /// Postgres: it answers, its schema is ours or later, our role is held.

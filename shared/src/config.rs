@@ -160,6 +160,13 @@ pub struct CommonConfig {
     /// What to log: `info`, `tenantry_api=debug,info`, …
     #[arg(long, env, default_value = "info")]
     pub log: String,
+    /// Where traces go, by OTLP over HTTP: `http://collector:4318`. Without it nothing is traced. The other variables of the
+    /// OpenTelemetry SDK are heeded, too.
+    #[arg(long, env, hide_env_values = true)]
+    pub otel_exporter_otlp_endpoint: Option<String>,
+    /// How traces name this process, in place of the program's name.
+    #[arg(long, env)]
+    pub otel_service_name: Option<String>,
 }
 
 impl CommonConfig {
@@ -172,6 +179,17 @@ impl CommonConfig {
             ));
         }
         Ok(SecretKey::new(text.expose_secret().as_bytes()))
+    }
+
+    /// Where traces go, if anywhere.
+    pub fn collector(&self) -> Result<Option<Url>, ConfigError> {
+        let Some(text) = self.otel_exporter_otlp_endpoint.as_deref().filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        url.map(Some).ok_or_else(|| {
+            ConfigError("OTEL_EXPORTER_OTLP_ENDPOINT is not a URL of a collector (http://host:4318).".into())
+        })
     }
 
     /// The public address, checked.
