@@ -10,7 +10,7 @@ use tracing::field::Empty;
 /// Begins the span: the child of the caller's, if it sent a `traceparent`.
 pub(crate) fn begin(request: &Request) -> Span {
     let span = tracing::info_span!(
-        target: trace::TARGET, "request", otel.name = Empty, otel.kind = "server", otel.status_code = Empty,
+        target: trace::TARGET, "request", otel.kind = "server", otel.status_code = Empty,
         http.request.method = Empty, http.route = Empty, http.response.status_code = Empty, error.type = Empty
     );
     trace::continue_from(&span, request.headers().get("traceparent").and_then(|value| value.to_str().ok()));
@@ -29,9 +29,9 @@ pub(crate) fn end(span: &Span, method: &str, route: Option<&String>, status: Sta
     match route {
         Some(route) => {
             span.record("http.route", route);
-            span.record("otel.name", format!("{method} {route}"));
+            trace::rename(span, format!("{method} {route}"));
         }
-        None => drop(span.record("otel.name", if method == "_OTHER" { "HTTP" } else { method })),
+        None => trace::rename(span, if method == "_OTHER" { "HTTP" } else { method }.to_owned()),
     }
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");

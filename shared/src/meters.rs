@@ -14,6 +14,8 @@ pub fn describe() {
 /// Says what the relay's numbers mean, in the process that runs it.
 pub fn describe_relay() {
     describe_counter!("tenantry_jobs_pushed_total", "Jobs pushed from Postgres to Redis.");
+    // From the start, for an alert can't compare with what is not there.
+    metrics::counter!("tenantry_jobs_pushed_total").increment(0);
     describe_gauge!(
         "tenantry_relay_last_success_timestamp_seconds",
         Unit::Seconds,

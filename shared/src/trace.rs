@@ -63,6 +63,11 @@ pub fn continue_from(span: &Span, parent: Option<&str>) {
     }
 }
 
+/// Names a span anew that is open already.
+pub fn rename(span: &Span, name: String) {
+    span.context().span().update_name(name);
+}
+
 /// The id of a span's trace, for log lines.
 #[must_use]
 pub fn id_of(span: &Span) -> Option<String> {

@@ -226,6 +226,7 @@ pub struct Processes {
     api: Option<Child>,
     worker: Option<Child>,
     folder: Folder,
+    more: Vec<(String, String)>,
     /// Its Redis.
     pub redis: RedisServer,
 }
@@ -260,6 +261,7 @@ impl Processes {
             api: None,
             worker: None,
             folder: Folder::new("processes"),
+            more: Vec::new(),
             redis,
         };
         processes.start_one(Which::Api).await;
@@ -287,6 +289,11 @@ impl Processes {
         std::fs::read_to_string(self.log_file(which)).unwrap_or_default()
     }
 
+    /// Sets a variable for processes that are started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.more.push((name.to_owned(), value.to_owned()));
+    }
+
     /// The configuration of a process, as variables of its environment.
     #[must_use]
     pub fn environment(&self, which: Which) -> Vec<(String, String)> {
@@ -296,7 +303,8 @@ impl Processes {
             Which::Api => flags.push(("listen-addr", format!("127.0.0.1:{}", self.api_port))),
             Which::Worker => flags.extend(worker_flags(&self.smtp_url)),
         }
-        flags.into_iter().map(|(name, value)| (name.to_uppercase().replace('-', "_"), value)).collect()
+        let variables = flags.into_iter().map(|(name, value)| (name.to_uppercase().replace('-', "_"), value));
+        variables.chain(self.more.iter().cloned()).collect()
     }
 
     /// Starts one that does not run, and waits until it serves.

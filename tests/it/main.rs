@@ -24,4 +24,5 @@ mod restore;
 mod secrets;
 mod sessions;
 mod stop;
+mod traces;
 mod users;

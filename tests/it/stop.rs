@@ -88,7 +88,7 @@ async fn an_api_that_stops_under_load_answers_all_it_has_taken_and_does_nothing_
     };
     let there = addresses("select invitee_identifier as address from invitations").await;
     assert_eq!(there, invited, "what was done and what was answered are the same");
-    let queued = "select m.to_address as address from outbox o join email_messages m on m.id = o.subject_id";
+    let queued = "select m.to_address as address from outbox o join email_messages m on m.id = o.id";
     assert_eq!(addresses(queued).await, invited, "a mail waits for each");
 
     tenantry.start_one(Which::Api).await;
@@ -108,7 +108,7 @@ async fn a_worker_that_stops_in_the_middle_of_mails_finishes_them_and_leaves_the
     for address in &addresses {
         admin.invite(address, "reader").await;
     }
-    tenantry.smtp().until_messages_hang(4).await;
+    tenantry.smtp().until_messages_hang(3).await;
 
     tenantry.signal_to_stop(Which::Worker).await;
     eventually("the worker to heed the signal", || async {
@@ -121,7 +121,7 @@ async fn a_worker_that_stops_in_the_middle_of_mails_finishes_them_and_leaves_the
     // It took no more than it had begun, and what it had begun, it has recorded.
     let sent = tenantry.mailbox().all().len();
     let left = tenantry.database().rows("select claim from outbox").await;
-    assert!((4..=8).contains(&sent) && left.len() == addresses.len() - sent, "{sent} sent, {} left", left.len());
+    assert!((3..=16).contains(&sent) && left.len() == addresses.len() - sent, "{sent} sent, {} left", left.len());
     assert!(left.iter().all(|row| row["claim"].is_null()), "nothing is left half-done: {left:?}");
 
     tenantry.start_one(Which::Worker).await;

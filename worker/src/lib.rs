@@ -9,6 +9,7 @@ pub mod mail;
 mod meters;
 pub mod parked;
 pub mod queue;
+mod traced;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,6 +24,7 @@ use tenantry_shared::secret::Links;
 use tenantry_shared::{emails, jobs as jobs_of_people};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 pub use config::{WorkerConfig, check};
 use mail::SmtpTransport;
@@ -88,7 +90,10 @@ pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, Confi
         let watch = tokio::spawn(meters::watch(db.clone()));
         let ended = queue::run(redis_url.expose_secret(), &namespace, concurrency, stopping, move |job| {
             let worker = worker.clone();
-            async move { worker.handle(job).await }
+            async move {
+                let span = traced::job(&job);
+                worker.handle(job, &span).instrument(span.clone()).await;
+            }
         })
         .await;
         watch.abort();
@@ -99,13 +104,15 @@ pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, Confi
 }
 
 impl Worker {
-    async fn handle(&self, job: JobRef) {
+    async fn handle(&self, job: JobRef, span: &Span) {
         match outbox::take(&self.db, &job).await {
             Ok(Taken::Claimed(claim)) => {
+                traced::taken(span, &claim);
                 let started = Instant::now();
                 let done = self.hold(&claim, self.run(&claim)).await;
                 meters::job(claim.job, started, done.is_ok());
                 if let Err(error) = done {
+                    traced::failed(span);
                     // The lease runs out, and the job comes again.
                     tracing::warn!(job = ?claim.job, %error, "a job could not be done");
                 }

@@ -83,6 +83,14 @@ impl Server {
         })
     }
 
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A connection that is ready for a mail. All that goes wrong here is the operator's to mend, never the mail's
     /// fault, so there is no telling permanent from transient.
     pub(super) async fn connect(&self) -> Result<AsyncSmtpConnection, String> {
