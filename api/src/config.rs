@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
+use tenantry_shared::check::Report;
 use tenantry_shared::config::{CommonConfig, ConfigError, DatabaseConfig, RedisConfig, secret};
 use tenantry_shared::signature::SigningSecret;
 
@@ -52,4 +54,24 @@ impl ServeConfig {
             )
         })
     }
+
+    fn platform_slug(&self) -> Result<(), ConfigError> {
+        let slug = &self.platform_slug;
+        let is_slug = !slug.is_empty() && slug.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let wrong = || ConfigError("PLATFORM_SLUG is not a slug: letters, digits, hyphens and underscores.".into());
+        is_slug.then_some(()).ok_or_else(wrong)
+    }
+}
+
+/// Looks at every setting and at what `serve` needs, and prints a line for each.
+pub async fn check(config: &ServeConfig) -> ExitCode {
+    let mut report = Report::default();
+    report.common(&config.common);
+    report.setting("PLATFORM_SLUG", config.platform_slug());
+    report.setting("EMAIL_EVENTS_SECRET", config.email_events_secret());
+    report.listening("LISTEN_ADDR", config.listen_addr);
+    report.listening("METRICS_ADDR", config.metrics_addr);
+    report.database(&config.database).await;
+    report.redis(&config.redis).await;
+    report.exit_code()
 }

@@ -1,5 +1,6 @@
 //! The edge: what holds for every request, whatever handles it. Ids, limits, timeouts, headers, and errors in one shape.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -14,12 +15,16 @@ use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError, Par
 use tenantry_shared::access::Origin;
 use tenantry_shared::clock::Clock;
 use tenantry_shared::ids::new_uuid;
+use tenantry_shared::trace;
 use tokio::time::timeout;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::allow::Allow;
+use crate::meters::InFlight;
 use crate::pages::Browser;
 use crate::problem::{FieldProblem, Problem};
+use crate::traced;
 
 const BODY_LIMIT: usize = 1024 * 1024;
 const BATCH_BODY_LIMIT: usize = 5 * 1024 * 1024;
@@ -37,6 +42,8 @@ pub(crate) struct Edge {
     pub(crate) clock: Clock,
     /// Whether browsers reach us over TLS.
     pub(crate) https: bool,
+    /// The path of each operation, as a template.
+    pub(crate) routes: Arc<HashMap<String, String>>,
     /// Whose `X-Forwarded-For` counts.
     pub(crate) trusted_proxies: Arc<[IpAddr]>,
     /// What a 405 says.
@@ -63,6 +70,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let started = Instant::now();
+        let _in_flight = InFlight::begin();
         let request_id = request_id(&request, &self.edge.clock);
         let client_address = self.edge.client_address(&request);
         let text = |name: HeaderName| request.headers().get(name)?.to_str().ok().map(|t| t.chars().take(200).collect());
@@ -77,10 +85,11 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         // The path only: a query may hold a link's token.
         let path = request.uri().path().to_owned();
         let browser = Browser::find(request.headers(), &path);
+        let trace = traced::begin(&request);
         let span = tracing::info_span!(
-            "request", request_id, %method, path, organization = tracing::field::Empty, actor = tracing::field::Empty
+            "request", request_id, %method, path, organization = Empty, actor = Empty, trace_id = trace::id_of(&trace)
         );
-        let answered = self.handle(request).instrument(span.clone()).await;
+        let answered = self.handle(request).instrument(span.clone()).instrument(trace.clone()).await;
         let _entered = span.entered();
         let mut response = match answered {
             Ok(response) => response.into_response(),
@@ -103,6 +112,8 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
             response.headers_mut().insert(header::ALLOW, methods);
         }
         self.edge.dress(&mut response, &request_id, &path);
+        let operation = response.data::<OperationId>().map(|OperationId(id)| *id);
+        traced::end(&trace, known(&method), operation.and_then(|id| self.edge.routes.get(id)), response.status());
         observe(&method, &response, started);
         Ok(response)
     }
@@ -236,7 +247,7 @@ pub(crate) fn unreadable(reason: &str) -> Problem {
 }
 
 /// A stranger's inventions are one label, or he could fill our memory with them.
-fn known(method: &Method) -> &'static str {
+pub(crate) fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

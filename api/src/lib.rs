@@ -10,11 +10,13 @@ mod config;
 mod edge;
 mod health;
 mod input;
+mod meters;
 mod openapi;
 mod pages;
 mod paging;
 mod problem;
 mod reply;
+mod traced;
 
 mod audit_events;
 mod email_events;
@@ -42,7 +44,7 @@ use tenantry_shared::secret::Links;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use config::ServeConfig;
+pub use config::{ServeConfig, check};
 pub use openapi::document;
 
 /// How long requests that run may take after the order to stop.
@@ -94,6 +96,7 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
     let edge = edge::Edge {
         clock,
         https: public_url.is_https(),
+        routes: Arc::new(openapi::routes()),
         trusted_proxies: config.trusted_proxies.clone().into(),
         allow: allow::Allow::new(&openapi::document()).into(),
     };
@@ -103,11 +106,13 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
         .map_err(|e| ConfigError(format!("LISTEN_ADDR={} can't be used: {e}.", config.listen_addr)))?;
     let address =
         acceptor.local_addr().first().and_then(|local| local.as_socket_addr().copied()).unwrap_or(config.listen_addr);
+    meters::describe();
     let stop = CancellationToken::new();
     let stopping = stop.clone();
     let namespace = config.redis.redis_namespace.clone();
     let server = tokio::spawn(async move {
         let relay_stop = stopping.clone();
+        let meters = tokio::spawn(meters::watch(db.clone()));
         let relay = tokio::spawn(relay::run(db.clone(), redis, namespace, async move { relay_stop.cancelled().await }));
         let server = Server::new_with_acceptor(acceptor).name("api").idle_timeout(Duration::from_secs(60));
         let ended = server
@@ -115,6 +120,7 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
             .await;
         // It ends between two turns: a job that was claimed is pushed, too.
         let _ = tokio::time::timeout(Duration::from_secs(5), relay).await;
+        meters.abort();
         db.close().await;
         ended
     });

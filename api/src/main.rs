@@ -10,7 +10,9 @@ use tenantry_shared::config::{ConfigError, DatabaseConfig, secret};
 use tenantry_shared::db::{self, Db};
 use tenantry_shared::organizations::{self, FirstAdministrator, NewOrganization};
 use tenantry_shared::passwords::Hasher;
-use tenantry_shared::telemetry;
+use tenantry_shared::telemetry::{self, Telemetry};
+
+const NAME: &str = "tenantry-api";
 
 /// The accounts service that a B2B product runs beside itself.
 #[derive(Debug, Parser)]
@@ -24,6 +26,8 @@ struct Cli {
 enum Command {
     /// Serve the API and the pages, and relay jobs to Redis.
     Serve(Box<ServeConfig>),
+    /// Look at every setting of `serve`, at Postgres and at Redis, and say what is wrong. Ends with 1 if something is.
+    Check(Box<ServeConfig>),
     /// Bring the database to this release's schema, and make the role that API and worker sign in with.
     Migrate(DatabaseConfig),
     /// Make an organization: the platform organization first, and any other. Does nothing if its slug is taken.
@@ -54,32 +58,32 @@ struct CreateOrganization {
 }
 
 fn main() -> ExitCode {
-    telemetry::run("tenantry-api", run(Cli::parse().command))
+    telemetry::run(NAME, run(Cli::parse().command))
 }
 
 #[expect(clippy::print_stdout, reason = "an operator reads it")]
-async fn run(command: Command) -> Result<(), ConfigError> {
+async fn run(command: Command) -> Result<ExitCode, ConfigError> {
     match command {
-        Command::Serve(config) => serve(&config).await,
+        Command::Check(config) => return Ok(tenantry_api::check(&config).await),
+        Command::Serve(config) => serve(&config).await?,
         Command::Migrate(config) => {
             db::migrate(&config).await.map_err(ConfigError)?;
             println!("The database is at this release's schema.");
-            Ok(())
         }
-        Command::CreateOrganization(command) => create_organization(&command).await,
-        Command::Openapi => {
-            print!("{}", tenantry_api::document());
-            Ok(())
-        }
+        Command::CreateOrganization(command) => create_organization(&command).await?,
+        Command::Openapi => print!("{}", tenantry_api::document()),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(config: &ServeConfig) -> Result<(), ConfigError> {
-    telemetry::log_to_stderr(config.common.log_format, &config.common.log)?;
+    let telemetry = Telemetry::start(&config.common, NAME)?;
     telemetry::serve_metrics(config.metrics_addr)?;
     let running = tenantry_api::start(config, Clock::default()).await?;
     tracing::info!(address = %running.address, metrics = %config.metrics_addr, "listening");
-    running.until(telemetry::told_to_stop()).await.map_err(|e| ConfigError(format!("The server ended: {e}")))
+    let ended = running.until(telemetry::told_to_stop()).await;
+    telemetry.stop().await;
+    ended.map_err(|e| ConfigError(format!("The server ended: {e}")))
 }
 
 #[expect(clippy::print_stdout, reason = "an operator reads it")]

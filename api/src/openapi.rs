@@ -3,6 +3,8 @@
 mod complete;
 mod fields;
 
+use std::collections::HashMap;
+
 use poem::endpoint::make_sync;
 use poem::http::header;
 use poem::web::Html;
@@ -95,6 +97,18 @@ pub fn document() -> String {
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// The path of each operation by its id, as a template.
+pub(crate) fn routes() -> HashMap<String, String> {
+    let document: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let operations = paths.flat_map(|(path, methods)| {
+        let ids =
+            methods.as_object().into_iter().flatten().filter_map(|(_, operation)| operation["operationId"].as_str());
+        ids.map(move |id| (id.to_owned(), path.clone()))
+    });
+    operations.collect()
 }
 
 /// `GET /openapi.json`.

@@ -153,13 +153,20 @@ pub struct CommonConfig {
     pub secret_key_file: Option<PathBuf>,
     /// How people reach this service: `https://accounts.example.com`. Plain http only on a loopback address.
     #[arg(long, env)]
-    pub public_url: Url,
+    pub public_url: Option<String>,
     /// `json` or `human`.
     #[arg(long, env, default_value = "json")]
     pub log_format: crate::telemetry::LogFormat,
     /// What to log: `info`, `tenantry_api=debug,info`, …
     #[arg(long, env, default_value = "info")]
     pub log: String,
+    /// Where traces go, by OTLP over HTTP: `http://collector:4318`. Without it nothing is traced. The other variables of the
+    /// OpenTelemetry SDK are heeded, too.
+    #[arg(long, env, hide_env_values = true)]
+    pub otel_exporter_otlp_endpoint: Option<String>,
+    /// How traces name this process, in place of the program's name.
+    #[arg(long, env)]
+    pub otel_service_name: Option<String>,
 }
 
 impl CommonConfig {
@@ -174,9 +181,24 @@ impl CommonConfig {
         Ok(SecretKey::new(text.expose_secret().as_bytes()))
     }
 
+    /// Where traces go, if anywhere.
+    pub fn collector(&self) -> Result<Option<Url>, ConfigError> {
+        let Some(text) = self.otel_exporter_otlp_endpoint.as_deref().filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        url.map(Some).ok_or_else(|| {
+            ConfigError("OTEL_EXPORTER_OTLP_ENDPOINT is not a URL of a collector (http://host:4318).".into())
+        })
+    }
+
     /// The public address, checked.
     pub fn public_url(&self) -> Result<PublicUrl, ConfigError> {
-        PublicUrl::new(&self.public_url)
+        let text = self.public_url.as_deref().unwrap_or_default();
+        if text.is_empty() {
+            return Err(ConfigError("PUBLIC_URL is not set.".into()));
+        }
+        PublicUrl::new(&Url::parse(text).map_err(|e| ConfigError(format!("PUBLIC_URL is not a URL: {e}.")))?)
     }
 }
 
@@ -199,12 +221,13 @@ impl PublicUrl {
         let https = url.scheme() == "https";
         let plain = url.scheme() == "http" && loopback;
         if !(https || plain) {
-            return Err(ConfigError(format!(
-                "PUBLIC_URL={url} must be https: links and cookies travel over it. http is taken only on a loopback address."
-            )));
+            return Err(ConfigError(
+                "PUBLIC_URL must be https: links and cookies travel over it. http is taken only on a loopback address."
+                    .into(),
+            ));
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
-            return Err(ConfigError(format!("PUBLIC_URL={url} must be scheme and host only, with no path.")));
+            return Err(ConfigError("PUBLIC_URL must be scheme and host only, with no user and no path.".into()));
         }
         let host = url.host_str().unwrap_or("localhost").trim_matches(['[', ']']).to_owned();
         Ok(Self { origin: url.origin().ascii_serialization(), host, https })

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Acquire, AssertSqlSafe, PgConnection, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Postgres, Transaction};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::access::{Actor, Origin};
 use crate::clock::Clock;
@@ -70,40 +71,110 @@ impl Db {
         })
     }
 
-    /// Whether Postgres answers, has been migrated, and our role is held by row-level security. The error is a sentence for
-    /// an operator.
-    pub async fn check(&self) -> Result<(), String> {
-        let trouble = |e: sqlx::Error| format!("Postgres does not answer: {e}");
-        let mut connection = self.pool.acquire().await.map_err(trouble)?;
-        let connection: &mut PgConnection = connection.acquire().await.map_err(trouble)?;
-        let role = sqlx::query!(
-            r#"select rolname as "name!", rolsuper as "is_super!", rolbypassrls as "bypasses!",
-                      exists (select from pg_class c where c.oid = to_regclass('organizations')
-                          and pg_has_role(r.oid, c.relowner, 'member'))
-                          or pg_has_role(r.oid, 'tenantry_across', 'member') as "owns!",
-                      to_regclass('organizations') is null as "empty!"
-               from pg_roles r where rolname = current_user"#
-        )
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(trouble)?;
-        if role.empty {
-            return Err("The database has no tables yet: run `tenantry-api migrate`.".into());
-        }
-        if role.is_super || role.bypasses || role.owns {
-            return Err(format!(
-                "DATABASE_APP_URL signs in as {}, which row-level security does not hold. Give it a role of its own; \
-                 `tenantry-api migrate` makes it.",
-                role.name
-            ));
-        }
-        Ok(())
+    /// Whether Postgres answers, holds our role by row-level security, and has at least this release's schema.
+    pub async fn check(&self) -> Result<Schema, Unready> {
+        let mut connection = self.pool.acquire().await.map_err(Unready::silent)?;
+        look(&mut connection).await
     }
 
     /// Closes the pool, after what is under way.
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// How the schema of a database stands to this release's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// It is this release's.
+    Current,
+    /// A later release has been there. This one works all the same: `migrations/README.md` says why.
+    Ahead,
+}
+
+/// Why a database can't be worked with, in a sentence for an operator.
+#[derive(Debug, thiserror::Error)]
+pub enum Unready {
+    /// No answer, or a refusal.
+    #[error("{0}")]
+    Down(String),
+    /// This release's migrations have not run.
+    #[error("{0}: run `tenantry-api migrate`.")]
+    Behind(String),
+    /// Our role could get round row-level security.
+    #[error(
+        "DATABASE_APP_URL signs in as {0}, which row-level security does not hold. Give it a role of its own; \
+         `tenantry-api migrate` makes it."
+    )]
+    Unheld(String),
+}
+
+impl Unready {
+    fn silent(error: sqlx::Error) -> Self {
+        let advice = match &error {
+            sqlx::Error::Database(e) if matches!(e.code().as_deref(), Some("28P01" | "28000")) => {
+                ". `tenantry-api migrate` makes the role of DATABASE_APP_URL and sets its password"
+            }
+            sqlx::Error::Io(_) => ". Does it run, and is it where DATABASE_APP_URL says?",
+            _ => "",
+        };
+        Self::Down(format!("Postgres does not answer: {error}{advice}"))
+    }
+
+    /// It in a word, for a machine.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Down(_) => "down",
+            Self::Behind(_) => "behind",
+            Self::Unheld(_) => "unheld",
+        }
+    }
+}
+
+/// What [`Db::check`] finds, over one connection of its own and with the reason of a failure instead of a pool's "timed out".
+pub async fn check(config: &DatabaseConfig) -> Result<Schema, Unready> {
+    let options = config.app_url().map_err(|e| Unready::Down(e.to_string()))?;
+    let asked = async {
+        let mut connection = options.connect().await.map_err(Unready::silent)?;
+        let found = look(&mut connection).await;
+        let _ = connection.close().await;
+        found
+    };
+    timeout(Duration::from_secs(5), asked).await.unwrap_or_else(|_| {
+        Err(Unready::Down("Postgres does not answer within 5 seconds. Is it where DATABASE_APP_URL says?".into()))
+    })
+}
+
+async fn look(connection: &mut PgConnection) -> Result<Schema, Unready> {
+    let role = sqlx::query!(
+        r#"select rolname as "name!", rolsuper as "is_super!", rolbypassrls as "bypasses!",
+                  exists (select from pg_class c where c.oid = to_regclass('organizations')
+                      and pg_has_role(r.oid, c.relowner, 'member'))
+                      or pg_has_role(r.oid, 'tenantry_across', 'member') as "owns!",
+                  to_regclass('organizations') is null as "empty!"
+           from pg_roles r where rolname = current_user"#
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(Unready::silent)?;
+    if role.empty {
+        return Err(Unready::Behind("The database has no tables yet".into()));
+    }
+    if role.is_super || role.bypasses || role.owns {
+        return Err(Unready::Unheld(role.name));
+    }
+    let applied = match sqlx::query_scalar!(r#"select schema_versions() as "versions!""#).fetch_one(connection).await {
+        Ok(applied) => applied,
+        // Undefined function: it came with a migration.
+        Err(sqlx::Error::Database(e)) if e.code().as_deref() == Some("42883") => Vec::new(),
+        Err(error) => return Err(Unready::silent(error)),
+    };
+    let known: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+    if let Some(missing) = known.iter().find(|version| !applied.contains(version)) {
+        return Err(Unready::Behind(format!("The database lacks migration {missing} of this release")));
+    }
+    Ok(if applied.iter().all(|version| known.contains(version)) { Schema::Current } else { Schema::Ahead })
 }
 
 /// One unit of work for one organization: what belongs together commits or vanishes together. Time stands still in it.

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod check;
 pub mod clock;
 pub mod color;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod email_address;
 pub mod error;
 pub mod idempotency;
 pub mod ids;
+pub mod meters;
 pub mod outbox;
 pub mod page;
 pub mod parked;
@@ -22,6 +24,7 @@ pub mod signature;
 pub mod telemetry;
 pub mod tenant;
 pub mod text;
+pub mod trace;
 
 pub mod email_suppressions;
 pub mod emails;

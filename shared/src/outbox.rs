@@ -15,6 +15,7 @@ use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::ids::{EmailId, JobId, OrganizationId, new_uuid};
 use crate::tenant::Tenant;
+use crate::trace;
 
 /// How long a claim holds unless it is renewed. A crash delays a job by this much at most.
 pub const LEASE: TimeDelta = TimeDelta::seconds(15);
@@ -139,16 +140,19 @@ impl Tx {
     pub async fn enqueue_at(&mut self, job: Job, lane: Lane, due: DateTime<Utc>) -> Result<()> {
         let (name, id) = job.parts();
         sqlx::query!(
-            "insert into outbox (organization_id, id, job, lane, created_at, due_at) values ($1, $2, $3, $4, $5, $6)
+            "insert into outbox (organization_id, id, job, lane, created_at, due_at, trace_parent)
+             values ($1, $2, $3, $4, $5, $6, $7)
              on conflict on constraint outbox_pkey do update
-             set due_at = least(outbox.due_at, excluded.due_at), parked_at = null, takes = 0
+             set due_at = least(outbox.due_at, excluded.due_at), parked_at = null, takes = 0,
+                 trace_parent = excluded.trace_parent
              where outbox.claim is null",
             self.organization_id() as OrganizationId,
             id,
             name,
             lane.number(),
             self.now(),
-            due
+            due,
+            trace::current()
         )
         .execute(self.connection())
         .await?;

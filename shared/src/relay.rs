@@ -7,12 +7,14 @@ use chrono::TimeDelta;
 use redis::AsyncCommands;
 use redis::aio::ConnectionManager;
 use tokio::time::timeout;
+use tracing::Span;
 use uuid::Uuid;
 
 use crate::db::Db;
 use crate::error::Result;
 use crate::ids::new_uuid;
-use crate::outbox::{self, Lane};
+use crate::outbox::{self, JobRef, Lane};
+use crate::trace;
 
 /// How many jobs of a lane wait in Redis at most: the backlog stays in Postgres, where organizations take turns.
 const MOST_WAITING: i32 = 200;
@@ -94,8 +96,10 @@ impl Relay {
             }
             _ => {}
         }
-        if result.is_err() {
-            self.connection = None;
+        match &result {
+            Ok(_) => metrics::gauge!("tenantry_relay_last_success_timestamp_seconds")
+                .set(self.db.clock().now().timestamp_millis() as f64 / 1000.0),
+            Err(_) => self.connection = None,
         }
         result
     }
@@ -114,10 +118,12 @@ impl Relay {
                 backlog = Backlog::Perhaps;
                 continue;
             }
-            let due = outbox::claim_due(&self.db, lane, epoch, places, REDELIVER).await.map_err(|e| e.to_string())?;
+            let mut due =
+                outbox::claim_due(&self.db, lane, epoch, places, REDELIVER).await.map_err(|e| e.to_string())?;
             if due.is_empty() {
                 continue;
             }
+            let _spans: Vec<Span> = due.iter_mut().map(|job| traced(job, lane)).collect();
             let jobs: Vec<String> = due.iter().map(ToString::to_string).collect();
             let is_full = jobs.len() >= usize::try_from(places).unwrap_or(0);
             metrics::counter!("tenantry_jobs_pushed_total").increment(jobs.len() as u64);
@@ -155,6 +161,21 @@ impl Relay {
         self.connection = Some(made.clone());
         Ok(made)
     }
+}
+
+/// The push as its request's trace shows it, until this is dropped. The worker goes on from there.
+fn traced(job: &mut JobRef, lane: Lane) -> Span {
+    let Some(parent) = &job.trace_parent else { return Span::none() };
+    let span = tracing::info_span!(
+        target: trace::TARGET, "push", otel.name = format!("push {}", lane.name()), otel.kind = "producer",
+        messaging.system = "redis", messaging.operation.name = "push", messaging.operation.type = "send",
+        messaging.destination.name = lane.name()
+    );
+    trace::continue_from(&span, Some(parent));
+    if let Some(own) = trace::parent_of(&span) {
+        job.trace_parent = Some(own);
+    }
+    span
 }
 
 async fn within<T>(work: impl Future<Output = redis::RedisResult<T>>) -> Result<T, String> {

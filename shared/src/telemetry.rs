@@ -4,10 +4,15 @@ use std::net::SocketAddr;
 use std::process::{ExitCode, Termination};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::{fmt, util::SubscriberInitExt};
 
-use crate::config::ConfigError;
+use crate::config::{CommonConfig, ConfigError};
+use crate::trace;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -19,22 +24,60 @@ pub enum LogFormat {
     Human,
 }
 
-/// Sends logs to standard error, from here on.
-pub fn log_to_stderr(format: LogFormat, filter: &str) -> Result<(), ConfigError> {
-    let filter = EnvFilter::try_new(filter).map_err(|e| ConfigError(format!("LOG={filter} is not a filter: {e}.")))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let set = match format {
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
-        LogFormat::Human => subscriber.compact().try_init(),
-    };
-    set.map_err(|e| ConfigError(format!("Logging can't be set up: {e}")))
+/// What must be stopped at the end, so that what it holds gets out.
+#[derive(Debug)]
+#[must_use = "traces that are not sent yet are lost without `stop`"]
+pub struct Telemetry(Option<SdkTracerProvider>);
+
+impl Telemetry {
+    /// Sends logs to standard error, and traces to the collector if there is one, from here on.
+    pub fn start(config: &CommonConfig, name: &str) -> Result<Self, ConfigError> {
+        let service = config.otel_service_name.clone().unwrap_or_else(|| name.to_owned());
+        let provider = config.collector()?.map(|collector| trace::provider(&collector, service)).transpose()?;
+        let is_trace = filter_fn(|about| about.target() == trace::TARGET);
+        let traces = provider.as_ref().map(|provider| {
+            let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("tenantry"));
+            let layer =
+                layer.with_location(false).with_threads(false).with_target(false).with_tracked_inactivity(false);
+            layer.with_filter(is_trace.clone())
+        });
+        let logs = fmt::layer().with_writer(std::io::stderr);
+        let logs = match config.log_format {
+            LogFormat::Json => logs.json().flatten_event(true).boxed(),
+            LogFormat::Human => logs.compact().boxed(),
+        };
+        let logs = logs.with_filter(log_filter(&config.log)?.and(is_trace.not()));
+        let set = tracing_subscriber::registry().with(logs).with(traces).try_init();
+        set.map_err(|e| ConfigError(format!("Logging can't be set up: {e}")))?;
+        Ok(Self(provider))
+    }
+
+    /// Sends what is left to send, and waits for it a moment.
+    pub async fn stop(self) {
+        if let Some(provider) = self.0 {
+            let sent = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(trace::LAST_PATIENCE)).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                tracing::warn!("the last traces are lost: the collector did not take them in time");
+            }
+        }
+    }
 }
+
+/// What `LOG` says, understood.
+pub(crate) fn log_filter(text: &str) -> Result<EnvFilter, ConfigError> {
+    EnvFilter::try_new(text).map_err(|e| ConfigError(format!("LOG={text} is not a filter: {e}.")))
+}
+
+/// Upper bounds of the buckets of every duration, in seconds.
+const BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Serves Prometheus metrics, and nothing else, on a port of their own.
 pub fn serve_metrics(address: SocketAddr) -> Result<(), ConfigError> {
     PrometheusBuilder::new()
         .with_http_listener(address)
-        .install()
+        // Without buckets these would be quantiles, which can't be added up over processes.
+        .set_buckets(&BUCKETS)
+        .and_then(PrometheusBuilder::install)
         .map_err(|e| ConfigError(format!("METRICS_ADDR={address} can't be used: {e}.")))
 }
 

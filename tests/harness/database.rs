@@ -147,11 +147,19 @@ pub struct Database {
 impl Database {
     /// A fresh one, with this release's schema and nothing in it.
     pub async fn create() -> Self {
-        let run = &*RUN;
-        let name = format!("{PREFIX}_{}_{}", run.number, COUNT.fetch_add(1, Ordering::Relaxed));
+        Self::create_from(&format!("template {PREFIX}_{}_template", RUN.number)).await
+    }
+
+    /// One in which nothing has run yet, not even a migration.
+    pub async fn create_empty() -> Self {
+        Self::create_from("").await
+    }
+
+    async fn create_from(template: &str) -> Self {
+        let name = format!("{PREFIX}_{}_{}", RUN.number, COUNT.fetch_add(1, Ordering::Relaxed));
         let mut connection =
             superuser(&shared_server(), None).connect().await.expect("TEST_DATABASE_URL must lead to a Postgres");
-        execute(&mut connection, &format!("create database {name} template {PREFIX}_{}_template", run.number)).await;
+        execute(&mut connection, &format!("create database {name} {template}")).await;
         let _ = connection.close().await;
         Self::of(shared_server(), name, true)
     }
@@ -224,6 +232,14 @@ impl Database {
         if let Err(error) = self.superuser.execute(AssertSqlSafe(sql.to_owned())).await {
             panic!("{error}\nin: {sql}");
         }
+    }
+
+    /// Drops it, whoever is connected, and makes an empty one of its name.
+    pub async fn wipe(&self) {
+        let mut connection = superuser(&self.server, None).connect().await.expect("its server answers");
+        execute(&mut connection, &format!("drop database {} with (force)", self.name)).await;
+        execute(&mut connection, &format!("create database {}", self.name)).await;
+        let _ = connection.close().await;
     }
 
     /// Names of all tables that hold rows of organizations.

@@ -7,6 +7,7 @@
 mod app;
 mod browser;
 mod caller;
+mod collector;
 mod database;
 mod delivery_events;
 mod environment;
@@ -19,6 +20,7 @@ mod wait;
 pub use app::{Builder, TestApp};
 pub use browser::Browser;
 pub use caller::{Answer, Call, Caller, PASSWORD};
+pub use collector::{Collector, TracedSpan};
 pub use database::Database;
 pub use delivery_events::{EMAIL_EVENTS_SECRET, signature};
 pub use environment::{repository, required};

@@ -226,6 +226,7 @@ pub struct Processes {
     api: Option<Child>,
     worker: Option<Child>,
     folder: Folder,
+    more: Vec<(String, String)>,
     /// Its Redis.
     pub redis: RedisServer,
 }
@@ -260,6 +261,7 @@ impl Processes {
             api: None,
             worker: None,
             folder: Folder::new("processes"),
+            more: Vec::new(),
             redis,
         };
         processes.start_one(Which::Api).await;
@@ -275,29 +277,47 @@ impl Processes {
         self.folder.0.join(format!("{}.log", which.name()))
     }
 
+    /// A folder for temporary files, which goes when this does.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder.0
+    }
+
     /// What a process has logged so far, in all of its lives.
     #[must_use]
     pub fn log(&self, which: Which) -> String {
         std::fs::read_to_string(self.log_file(which)).unwrap_or_default()
     }
 
-    /// Starts one that does not run, and waits until it serves.
-    pub async fn start_one(&mut self, which: Which) {
+    /// Sets a variable for processes that are started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.more.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The configuration of a process, as variables of its environment.
+    #[must_use]
+    pub fn environment(&self, which: Which) -> Vec<(String, String)> {
         let mut flags = common_flags(&self.address.database, &self.redis.url(), &self.namespace, &self.address.url);
         flags.push(("metrics-addr", format!("127.0.0.1:{}", self.metrics_port(which))));
         match which {
             Which::Api => flags.push(("listen-addr", format!("127.0.0.1:{}", self.api_port))),
             Which::Worker => flags.extend(worker_flags(&self.smtp_url)),
         }
+        let variables = flags.into_iter().map(|(name, value)| (name.to_uppercase().replace('-', "_"), value));
+        variables.chain(self.more.iter().cloned()).collect()
+    }
+
+    /// Starts one that does not run, and waits until it serves.
+    pub async fn start_one(&mut self, which: Which) {
         let log = OpenOptions::new().create(true).append(true).open(self.log_file(which)).expect("a log file");
         let mut command = command(which.path(), Some(log));
         command.arg(which.subcommand());
-        command.envs(flags.iter().map(|(name, value)| (name.to_uppercase().replace('-', "_"), value)));
+        command.envs(self.environment(which));
         let child = command.spawn().expect("our own binary starts");
         *self.child(which) = Some(child);
         let url = match which {
             Which::Api => format!("{}/livez", self.address.url),
-            Which::Worker => format!("http://127.0.0.1:{}/metrics", self.metrics_port(which)),
+            Which::Worker => self.metrics_url(which),
         };
         let http = self.address.http.clone();
         eventually_within(Duration::from_secs(20), &format!("{} to serve {url}", which.name()), || async {
@@ -321,10 +341,20 @@ impl Processes {
 
     /// `kill -TERM`, and waits for its end, which must be an orderly one.
     pub async fn terminate(&mut self, which: Which) {
-        let mut child = self.child(which).take().expect("it runs");
-        let pid = child.id().expect("it runs").to_string();
+        self.signal_to_stop(which).await;
+        self.until_stopped(which).await;
+    }
+
+    /// `kill -TERM`
+    pub async fn signal_to_stop(&mut self, which: Which) {
+        let pid = self.child(which).as_ref().and_then(Child::id).expect("it runs").to_string();
         let (code, said) = run_to_end("kill", &["-TERM", &pid], &[]).await;
         assert_eq!(code, Some(0), "{said}");
+    }
+
+    /// Waits for the end of one that was told to stop, which must be an orderly one.
+    pub async fn until_stopped(&mut self, which: Which) {
+        let mut child = self.child(which).take().expect("it runs");
         let ended = tokio::time::timeout(Duration::from_secs(35), child.wait()).await.expect("it ends in time");
         assert!(ended.expect("it has a status").success(), "{} did not end well:\n{}", which.name(), self.log(which));
     }
@@ -336,10 +366,15 @@ impl Processes {
         said.trim().parse().expect("a number")
     }
 
+    /// Where its metrics are.
+    #[must_use]
+    pub fn metrics_url(&self, which: Which) -> String {
+        format!("http://127.0.0.1:{}/metrics", self.metrics_port(which))
+    }
+
     /// Its metrics, as Prometheus reads them.
     pub async fn metrics(&self, which: Which) -> String {
-        let url = format!("http://127.0.0.1:{}/metrics", self.metrics_port(which));
-        self.address.http.get(url).send().await.expect("it answers").text().await.expect("text")
+        self.address.http.get(self.metrics_url(which)).send().await.expect("it answers").text().await.expect("text")
     }
 
     /// Where the API answers.

@@ -47,6 +47,7 @@ struct State {
     /// How long each message waits for its answer.
     delay: Duration,
     is_read: Vec<bool>,
+    refuses_logins: bool,
 }
 
 #[derive(Debug)]
@@ -55,6 +56,7 @@ struct Server {
     changed: Notify,
     /// Odd: the port is closed. Each change ends every connection.
     phase: watch::Sender<u64>,
+    is_held: watch::Sender<bool>,
 }
 
 /// See the module.
@@ -80,7 +82,12 @@ impl Smtp {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (phase, _) = watch::channel(0);
-        let server = Arc::new(Server { state: Mutex::default(), changed: Notify::new(), phase });
+        let server = Arc::new(Server {
+            state: Mutex::default(),
+            changed: Notify::new(),
+            phase,
+            is_held: watch::Sender::new(false),
+        });
         let task = Task(tokio::spawn(serve(Arc::clone(&server), listener, address)));
         Self { server, address, _task: Arc::new(task) }
     }
@@ -124,6 +131,21 @@ impl Smtp {
         self.state().delay = delay;
     }
 
+    /// Takes messages whole from now on, and answers them when [`Smtp::release_answers`] says so.
+    pub fn hold_answers(&self) {
+        self.server.is_held.send_replace(true);
+    }
+
+    /// Gives the answers that were held back.
+    pub fn release_answers(&self) {
+        self.server.is_held.send_replace(false);
+    }
+
+    /// Takes no password from now on.
+    pub fn refuse_logins(&self) {
+        self.state().refuses_logins = true;
+    }
+
     /// Closes the port and all connections, until [`Smtp::accept_connections`].
     pub fn refuse_connections(&self) {
         self.server.phase.send_modify(|phase| *phase |= 1);
@@ -153,7 +175,13 @@ impl Smtp {
 
     /// Waits until a message hangs: received whole, not answered.
     pub async fn until_a_message_hangs(&self) {
-        crate::eventually("a message that hangs", || async { (self.hanging() > 0).then_some(()) }).await;
+        self.until_messages_hang(1).await;
+    }
+
+    /// Waits until so many do.
+    pub async fn until_messages_hang(&self, count: usize) {
+        let what = format!("{count} messages that hang");
+        crate::eventually(&what, || async { (self.hanging() >= count).then_some(()) }).await;
     }
 
     /// Every mail that was taken, oldest first.
@@ -280,7 +308,10 @@ impl Conversation<'_> {
     async fn answer(&mut self, command: &str) -> std::io::Result<bool> {
         let upper = command.to_ascii_uppercase();
         if upper.starts_with("EHLO") {
-            self.say("250-mail.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SMTPUTF8").await?;
+            self.say("250-mail.test\r\n250-PIPELINING\r\n250-AUTH PLAIN\r\n250-8BITMIME\r\n250 SMTPUTF8").await?;
+        } else if upper.starts_with("AUTH PLAIN ") {
+            let is_refused = self.server.state().refuses_logins;
+            self.say(if is_refused { "535 5.7.8 Wrong user or password" } else { "235 2.7.0 Welcome" }).await?;
         } else if upper.starts_with("MAIL FROM:") {
             self.sender = address_in(command);
             self.recipients.clear();
@@ -334,6 +365,12 @@ impl Conversation<'_> {
         let delay = self.server.state().delay;
         tokio::time::sleep(delay).await;
         let mail = Mail::new(self.sender.clone(), std::mem::take(&mut self.recipients), raw);
+        let mut held = self.server.is_held.subscribe();
+        if *held.borrow_and_update() {
+            self.server.state().hanging += 1;
+            let _ = held.wait_for(|is_held| !is_held).await;
+            self.server.state().hanging -= 1;
+        }
         match self.server.next_act(Stage::Message) {
             Some(Act::Answer(_, reply)) => self.say(&reply).await?,
             Some(Act::Hang) => {

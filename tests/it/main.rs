@@ -2,6 +2,7 @@
 
 mod audit_events;
 mod browser;
+mod check;
 mod contract;
 mod deploy;
 mod email_events;
@@ -16,10 +17,14 @@ mod invitations;
 mod isolation;
 mod mail_headers;
 mod mail_looks;
+mod metrics;
 mod organizations;
 mod parked;
 mod passwords;
 mod readme;
+mod restore;
 mod secrets;
 mod sessions;
+mod stop;
+mod traces;
 mod users;

@@ -3,10 +3,16 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
+use tenantry_shared::check::Report;
 use tenantry_shared::config::{CommonConfig, ConfigError, DatabaseConfig, RedisConfig, secret};
+use tokio::time::timeout;
+
+use crate::mail::{self, Mailbox, SmtpTransport};
 
 /// What `run` needs.
 #[derive(Clone, Debug, Args)]
@@ -32,7 +38,7 @@ pub struct WorkerConfig {
     pub smtp_per_second: Option<NonZeroU32>,
     /// Who mails come from: `Accounts <accounts@example.com>`.
     #[arg(long, env)]
-    pub mail_from: String,
+    pub mail_from: Option<String>,
     /// Jobs at a time, of each of the two lanes: interactive and bulk.
     #[arg(long, env, default_value_t = 8)]
     pub worker_concurrency: usize,
@@ -42,7 +48,37 @@ pub struct WorkerConfig {
 }
 
 impl WorkerConfig {
-    pub(crate) fn smtp_url(&self) -> Result<SecretString, ConfigError> {
-        secret("SMTP_URL", self.smtp_url.as_ref(), self.smtp_url_file.as_deref())
+    pub(crate) fn smtp(&self) -> Result<SmtpTransport, ConfigError> {
+        let url = secret("SMTP_URL", self.smtp_url.as_ref(), self.smtp_url_file.as_deref())?;
+        SmtpTransport::new(url.expose_secret(), self.smtp_connections, self.smtp_per_second)
+            .map_err(|e| ConfigError(format!("SMTP_URL: {e}.")))
     }
+
+    pub(crate) fn mail_from(&self) -> Result<Mailbox, ConfigError> {
+        let text = self.mail_from.as_deref().unwrap_or_default();
+        if text.is_empty() {
+            return Err(ConfigError("MAIL_FROM is not set.".into()));
+        }
+        mail::sender(text).map_err(|e| ConfigError(format!("MAIL_FROM {e}.")))
+    }
+}
+
+/// Looks at every setting and at what `run` needs, and prints a line for each.
+pub async fn check(config: &WorkerConfig) -> ExitCode {
+    let mut report = Report::default();
+    report.common(&config.common);
+    report.setting("MAIL_FROM", config.mail_from());
+    report.listening("METRICS_ADDR", config.metrics_addr);
+    report.database(&config.database).await;
+    report.redis(&config.redis).await;
+    if let Some(smtp) = report.setting("SMTP_URL", config.smtp()) {
+        match timeout(Duration::from_secs(15), smtp.check()).await {
+            Ok(Ok(())) => report.ok("SMTP", "the server takes us"),
+            Ok(Err(words)) => {
+                report.bad("SMTP", &format!("{words}. Is the server where SMTP_URL says, and the login right?"))
+            }
+            Err(_) => report.bad("SMTP", "the server does not answer within 15 seconds. Is it where SMTP_URL says?"),
+        }
+    }
+    report.exit_code()
 }

@@ -6,24 +6,27 @@
 mod config;
 mod jobs;
 pub mod mail;
+mod meters;
 pub mod parked;
 pub mod queue;
+mod traced;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use lettre::message::Mailbox;
 use secrecy::ExposeSecret;
 use tenantry_shared::clock::Clock;
 use tenantry_shared::config::{ConfigError, PublicUrl};
 use tenantry_shared::db::Db;
-use tenantry_shared::outbox::{self, Claim, Job, JobRef, Lane, RENEW_EVERY, Taken};
+use tenantry_shared::outbox::{self, Claim, Job, JobRef, RENEW_EVERY, Taken};
 use tenantry_shared::secret::Links;
 use tenantry_shared::{emails, jobs as jobs_of_people};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
-pub use config::WorkerConfig;
+pub use config::{WorkerConfig, check};
 use mail::SmtpTransport;
 
 /// What jobs share. Clones are cheap.
@@ -70,25 +73,27 @@ impl Running {
 pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, ConfigError> {
     let trouble = |e: tenantry_shared::Error| ConfigError(e.to_string());
     let db = Db::new(&config.database, clock).map_err(trouble)?;
-    let smtp_url = config.smtp_url()?;
     let worker = Worker {
         links: Links::new(&config.common.secret_key()?).map_err(trouble)?,
         public_url: Arc::new(config.common.public_url()?),
-        from: Arc::new(mail::sender(&config.mail_from).map_err(|e| ConfigError(format!("MAIL_FROM {e}.")))?),
-        smtp: SmtpTransport::new(smtp_url.expose_secret(), config.smtp_connections, config.smtp_per_second)
-            .map_err(|e| ConfigError(format!("SMTP_URL: {e}")))?,
+        from: Arc::new(config.mail_from()?),
+        smtp: config.smtp()?,
         db: db.clone(),
     };
+    meters::describe();
     let stop = CancellationToken::new();
     let redis_url = config.redis.url()?;
     config.redis.client()?;
     let (namespace, concurrency) = (config.redis.redis_namespace.clone(), config.worker_concurrency);
     let stopping = stop.clone();
     let queue = tokio::spawn(async move {
-        let watch = tokio::spawn(watch_depth(db.clone()));
+        let watch = tokio::spawn(meters::watch(db.clone()));
         let ended = queue::run(redis_url.expose_secret(), &namespace, concurrency, stopping, move |job| {
             let worker = worker.clone();
-            async move { worker.handle(job).await }
+            async move {
+                let span = traced::job(&job);
+                worker.handle(job, &span).instrument(span.clone()).await;
+            }
         })
         .await;
         watch.abort();
@@ -99,10 +104,15 @@ pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, Confi
 }
 
 impl Worker {
-    async fn handle(&self, job: JobRef) {
+    async fn handle(&self, job: JobRef, span: &Span) {
         match outbox::take(&self.db, &job).await {
             Ok(Taken::Claimed(claim)) => {
-                if let Err(error) = self.hold(&claim, self.run(&claim)).await {
+                traced::taken(span, &claim);
+                let started = Instant::now();
+                let done = self.hold(&claim, self.run(&claim)).await;
+                meters::job(claim.job, started, done.is_ok());
+                if let Err(error) = done {
+                    traced::failed(span);
                     // The lease runs out, and the job comes again.
                     tracing::warn!(job = ?claim.job, %error, "a job could not be done");
                 }
@@ -152,23 +162,5 @@ impl Worker {
             done = work => done,
             () = renew => unreachable!("renewing never ends"),
         }
-    }
-}
-
-/// Tells metrics how much waits.
-async fn watch_depth(db: Db) {
-    loop {
-        if let Ok(depths) = outbox::depth(&db).await {
-            for lane in Lane::ALL {
-                let depth = depths.iter().find(|depth| depth.lane == lane);
-                let gauge = |name, value| metrics::gauge!(name, "lane" => lane.name()).set(value);
-                #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
-                let count = |number: Option<i64>| number.unwrap_or(0) as f64;
-                gauge("tenantry_jobs_waiting", count(depth.map(|d| d.waiting)));
-                gauge("tenantry_jobs_parked", count(depth.map(|d| d.parked)));
-                gauge("tenantry_jobs_oldest_due_seconds", depth.map_or(0.0, |d| d.oldest_seconds));
-            }
-        }
-        tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tenantry_shared::clock::Clock;
 use tenantry_shared::config::ConfigError;
-use tenantry_shared::telemetry;
+use tenantry_shared::telemetry::{self, Telemetry};
 use tenantry_worker::WorkerConfig;
 use tenantry_worker::parked::{self, ParkedCommand};
+
+const NAME: &str = "tenantry-worker";
 
 /// The worker of Tenantry: sends mail.
 #[derive(Debug, Parser)]
@@ -21,23 +23,28 @@ struct Cli {
 enum Command {
     /// Take jobs from Redis and do them, until told to stop.
     Run(Box<WorkerConfig>),
+    /// Look at every setting of `run`, at Postgres, Redis and the mail server, and say what is wrong. Ends with 1 if something
+    /// is. No mail is sent.
+    Check(Box<WorkerConfig>),
     /// Look after jobs that were put aside because they crashed too often.
     #[command(subcommand)]
     Parked(ParkedCommand),
 }
 
 fn main() -> ExitCode {
-    const NAME: &str = "tenantry-worker";
     match Cli::parse().command {
         Command::Run(config) => telemetry::run(NAME, run(&config)),
+        Command::Check(config) => telemetry::run(NAME, async { Ok(tenantry_worker::check(&config).await) }),
         Command::Parked(command) => telemetry::run(NAME, parked::run(&command)),
     }
 }
 
 async fn run(config: &WorkerConfig) -> Result<(), ConfigError> {
-    telemetry::log_to_stderr(config.common.log_format, &config.common.log)?;
+    let telemetry = Telemetry::start(&config.common, NAME)?;
     telemetry::serve_metrics(config.metrics_addr)?;
     let running = tenantry_worker::start(config, Clock::default()).await?;
     tracing::info!(metrics = %config.metrics_addr, "taking jobs");
-    running.until(telemetry::told_to_stop()).await
+    let ended = running.until(telemetry::told_to_stop()).await;
+    telemetry.stop().await;
+    ended
 }

@@ -39,7 +39,7 @@ pub async fn run(command: &ParkedCommand) -> Result<ExitCode, ConfigError> {
         ParkedCommand::Replay(replay) => &replay.database,
     };
     let db = Db::new(database, Clock::default()).map_err(readable)?;
-    db.check().await.map_err(ConfigError)?;
+    db.check().await.map_err(|e| ConfigError(e.to_string()))?;
     let parked = parked::list(&db).await.map_err(readable)?;
     match command {
         ParkedCommand::List(_) => {

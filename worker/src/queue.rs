@@ -144,7 +144,9 @@ where
 }
 
 fn job_span(task: &Task<Arrival>) -> tracing::Span {
-    tracing::info_span!("job", job = %task.args.job)
+    let mut job = task.args.job.clone();
+    let trace = job.trace_parent.take();
+    tracing::info_span!("job", %job, trace_id = trace.as_deref().and_then(|trace| trace.split('-').nth(1)))
 }
 
 /// Handlers return nothing, so that a failure can only be a panic.

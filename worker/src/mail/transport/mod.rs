@@ -21,6 +21,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use lettre::{Message, transport::smtp::client::AsyncSmtpConnection};
 use tenantry_shared::outbox::Lane;
 use tokio::{sync::Semaphore, time::timeout};
+use tracing::Instrument;
 
 use self::{
     conversation::{Failure, deliver},
@@ -30,6 +31,7 @@ pub use self::{
     outcome::{Accepted, SendError},
     server::SmtpUrlError,
 };
+use crate::traced;
 
 /// What the SMTP server gets to answer a command in, and to take a connection, greetings and TLS included.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -121,22 +123,37 @@ impl SmtpTransport {
             pace.wait(lane).await;
         }
         let _slot = pool.slots.acquire().await.map_err(stopping)?;
-        let body = message.formatted();
+        let span = traced::conversation(pool.server.host(), pool.server.port());
+        let answer = pool.hand_over(message).instrument(span.clone()).await;
+        traced::answered(&span, &answer);
+        answer
+    }
 
-        if let Some(mut connection) = pool.take_idle() {
-            match deliver(&mut connection, message.envelope(), &body, true).await {
-                // Its siblings are as old as it is, and the server has probably been restarted.
-                Err(Failure::Stale) => pool.idle().connections.clear(),
-                outcome => return pool.part(connection, outcome).await,
-            }
-        }
-        let mut connection = pool.server.connect().await.map_err(SendError::Transient)?;
-        let outcome = deliver(&mut connection, message.envelope(), &body, false).await;
-        pool.part(connection, outcome).await
+    /// Whether the server takes us: connects anew, greets, signs in, and says good-bye. Sends no mail.
+    ///
+    /// # Errors
+    /// The server's words, without credentials.
+    pub async fn check(&self) -> Result<(), String> {
+        self.0.server.check().await
     }
 }
 
 impl Pool {
+    /// On a connection that was idle, or on a new one.
+    async fn hand_over(self: &Arc<Self>, message: &Message) -> Result<Accepted, SendError> {
+        let body = message.formatted();
+        if let Some(mut connection) = self.take_idle() {
+            match deliver(&mut connection, message.envelope(), &body, true).await {
+                // Its siblings are as old as it is, and the server has probably been restarted.
+                Err(Failure::Stale) => self.idle().connections.clear(),
+                outcome => return self.part(connection, outcome).await,
+            }
+        }
+        let mut connection = self.server.connect().await.map_err(SendError::Transient)?;
+        let outcome = deliver(&mut connection, message.envelope(), &body, false).await;
+        self.part(connection, outcome).await
+    }
+
     fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,6 +5,7 @@ use std::{fmt, io};
 use lettre::transport::smtp::{
     authentication::{Credentials, DEFAULT_MECHANISMS},
     client::{AsyncSmtpConnection, AsyncTokioStream, TlsParameters},
+    commands::Noop,
     extension::ClientId,
 };
 use percent_encoding::percent_decode_str;
@@ -82,6 +83,14 @@ impl Server {
         })
     }
 
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A connection that is ready for a mail. All that goes wrong here is the operator's to mend, never the mail's
     /// fault, so there is no telling permanent from transient.
     pub(super) async fn connect(&self) -> Result<AsyncSmtpConnection, String> {
@@ -98,6 +107,13 @@ impl Server {
             in_time("signing in", signing_in).await?.map_err(|error| login.redact(&words(&error, "signing in")))?;
         }
         Ok(connection)
+    }
+
+    pub(super) async fn check(&self) -> Result<(), String> {
+        let mut connection = self.connect().await?;
+        in_time("NOOP", connection.command(Noop)).await?.map_err(|error| words(&error, "NOOP"))?;
+        in_time("QUIT", connection.quit()).await?.map_err(|error| words(&error, "QUIT"))?;
+        Ok(())
     }
 
     async fn open(&self) -> io::Result<Box<dyn AsyncTokioStream>> {
