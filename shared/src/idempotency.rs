@@ -7,6 +7,7 @@ use crate::access::Caller;
 use crate::db::Tx;
 use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
+use crate::schedules::Part;
 use crate::secret::sha256;
 
 /// How long an answer is remembered.
@@ -103,4 +104,22 @@ pub async fn complete(tx: &mut Tx, begun: Option<Begun>, answer: &Value) -> Resu
     .execute(tx.connection())
     .await?;
     Ok(())
+}
+
+/// How many a statement deletes.
+const AT_A_TIME: i64 = 1_000;
+
+/// Deletes some keys that are not remembered any more.
+pub async fn purge_some(tx: &mut Tx) -> Result<Part> {
+    // The age is asked twice: a request may be using an old key anew while we wait for its row.
+    let purged = sqlx::query!(
+        "delete from idempotency_keys where organization_id = $1 and created_at <= $2 and (user_id, operation, key) in (
+             select user_id, operation, key from idempotency_keys where organization_id = $1 and created_at <= $2 limit $3)",
+        tx.organization_id() as OrganizationId,
+        tx.now() - REMEMBERED,
+        AT_A_TIME
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(Part::of(purged.rows_affected(), AT_A_TIME))
 }

@@ -1,7 +1,7 @@
 //! What a process is to its operator, alike in both: logs, metrics, signals, exit codes.
 
 use std::net::SocketAddr;
-use std::process::ExitCode;
+use std::process::{ExitCode, Termination};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,13 +38,13 @@ pub fn serve_metrics(address: SocketAddr) -> Result<(), ConfigError> {
         .map_err(|e| ConfigError(format!("METRICS_ADDR={address} can't be used: {e}.")))
 }
 
-/// Runs a process' work; an error is one line for an operator, and exit code 2.
+/// Runs a process' work, which may name its exit code; an error is one line for an operator, and exit code 2.
 #[expect(clippy::print_stderr, reason = "an operator reads it")]
-pub fn run(name: &str, work: impl Future<Output = Result<(), ConfigError>>) -> ExitCode {
+pub fn run<T: Termination>(name: &str, work: impl Future<Output = Result<T, ConfigError>>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = runtime.map_err(|e| ConfigError(e.to_string())).and_then(|runtime| runtime.block_on(work));
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(done) => done.report(),
         Err(error) => {
             eprintln!("{name}: {error}");
             ExitCode::from(2)

@@ -17,7 +17,7 @@ mod wait;
 pub use app::{Builder, TestApp};
 pub use browser::Browser;
 pub use caller::{Answer, Call, Caller, PASSWORD};
-pub use database::Database;
+pub use database::{Database, Held};
 pub use environment::{repository, required};
 pub use mail::{Link, Mail, Mailbox};
 pub use processes::{MailDev, Processes, RedisServer, Which, free_port, redis_keys_and_values, run_to_end};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use secrecy::SecretString;
 use tenantry_shared::config::{CommonConfig, ConfigError, DatabaseConfig, RedisConfig, secret};
 
@@ -32,6 +32,9 @@ pub struct WorkerConfig {
     /// Jobs at a time.
     #[arg(long, env, default_value_t = 8)]
     pub worker_concurrency: usize,
+    /// Whether this worker also runs what recurs: reminders, notices, cleaning up. One of many workers does it each time.
+    #[arg(long, env, default_value_t = true, action = ArgAction::Set)]
+    pub run_schedules: bool,
     /// Where to serve Prometheus metrics, and nothing else.
     #[arg(long, env, default_value = "127.0.0.1:9091")]
     pub metrics_addr: SocketAddr,

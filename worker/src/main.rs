@@ -1,4 +1,6 @@
-//! `tenantry-worker`: does the jobs that the API asks for.
+//! `tenantry-worker`: does the jobs that the API asks for, and what recurs.
+
+mod commands;
 
 use std::process::ExitCode;
 
@@ -8,7 +10,7 @@ use tenantry_shared::config::ConfigError;
 use tenantry_shared::telemetry;
 use tenantry_worker::WorkerConfig;
 
-/// The worker of Tenantry: sends mail.
+/// The worker of Tenantry: sends mail, and runs what recurs.
 #[derive(Debug, Parser)]
 #[command(name = "tenantry-worker", version)]
 struct Cli {
@@ -20,11 +22,16 @@ struct Cli {
 enum Command {
     /// Take jobs from Redis and do them, until told to stop.
     Run(Box<WorkerConfig>),
+    /// See what recurs, or run some of it now.
+    #[command(subcommand)]
+    Schedule(commands::schedule::Command),
 }
 
 fn main() -> ExitCode {
-    let Command::Run(config) = Cli::parse().command;
-    telemetry::run("tenantry-worker", run(&config))
+    match Cli::parse().command {
+        Command::Run(config) => telemetry::run("tenantry-worker", run(&config)),
+        Command::Schedule(command) => telemetry::run("tenantry-worker", commands::schedule::run(&command)),
+    }
 }
 
 async fn run(config: &WorkerConfig) -> Result<(), ConfigError> {

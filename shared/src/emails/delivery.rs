@@ -1,6 +1,6 @@
 //! The worker's side of a mail: what to send, as things stand now, and what came of it.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -9,6 +9,7 @@ use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::ids::{EmailId, InvitationId, OrganizationId, PasswordResetId};
 use crate::outbox::Claim;
+use crate::users;
 
 /// A mail with all that is needed to render it, less the links' secrets, which the worker mints.
 #[derive(Debug)]
@@ -64,6 +65,17 @@ pub enum Content {
         inviter_first_name: String,
         invitee: String,
     },
+    InvitationReminder {
+        id: InvitationId,
+        generation: i32,
+        inviter: Option<String>,
+        role: Option<String>,
+        valid_until: DateTime<Utc>,
+    },
+    AccountExpiring {
+        first_name: String,
+        last_day: NaiveDate,
+    },
 }
 
 /// What there is to do.
@@ -99,8 +111,10 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
                   nullif(trim(concat(inviter.first_name, ' ', inviter.last_name)), '') as inviter, inviter.email as "inviter_email?",
                   r.name as "role?",
                   p.used_at, p.superseded_at, p.valid_until as "reset_valid_until?",
-                  u.first_name as "first_name?", u.is_active as "is_active?", u.password_changed_at,
-                  nullif(trim(concat(invited.first_name, ' ', invited.last_name)), '') as invitee_name
+                  u.first_name as "first_name?", u.is_active as "is_active?", u.password_changed_at, u.expiry_date,
+                  nullif(trim(concat(invited.first_name, ' ', invited.last_name)), '') as invitee_name,
+                  exists (select from email_opt_outs x where x.organization_id = i.organization_id and x.email_key = i.email_key
+                      and x.covers = 'reminders') as "wants_no_reminders!"
            from email_messages e
            join organizations o on o.organization_id = e.organization_id
            left join invitations i on i.organization_id = e.organization_id and i.id = e.invitation_id
@@ -132,21 +146,23 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
         None
     } else {
         match kind {
-            Kind::Invitation => row
+            Kind::Invitation | Kind::InvitationReminder => row
                 .invitation_valid_until
                 .filter(|until| {
                     row.invitation_state.as_deref() == Some("open")
                         && row.invitation_generation == row.generation
                         && *until > tx.now()
+                        && !(kind == Kind::InvitationReminder && row.wants_no_reminders)
                 })
                 .zip(row.invitation_id.zip(row.generation))
-                .map(|(valid_until, (id, generation))| Content::Invitation {
-                    id,
-                    generation,
-                    inviter: row.inviter.or(row.inviter_email),
-                    role: row.role,
-                    message: row.message,
-                    valid_until,
+                .map(|(valid_until, (id, generation))| {
+                    let (inviter, role) = (row.inviter.or(row.inviter_email), row.role);
+                    match kind {
+                        Kind::InvitationReminder => {
+                            Content::InvitationReminder { id, generation, inviter, role, valid_until }
+                        }
+                        _ => Content::Invitation { id, generation, inviter, role, message: row.message, valid_until },
+                    }
                 }),
             Kind::Welcome | Kind::PasswordReset => {
                 row.password_reset_id.zip(row.reset_valid_until).filter(|_| reset_is_good).map(|(id, valid_until)| {
@@ -167,6 +183,10 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
             Kind::InvitationDeclined => {
                 row.invitee.map(|invitee| Content::InvitationDeclined { inviter_first_name: first_name, invitee })
             }
+            Kind::AccountExpiring => row
+                .expiry_date
+                .filter(|day| row.is_active == Some(true) && users::is_near(*day, tx.now()))
+                .map(|last_day| Content::AccountExpiring { first_name, last_day }),
         }
     };
     let status = if content.is_some() { "sending" } else { "canceled" };

@@ -1,12 +1,14 @@
 //! Mails and how their delivery stands. A row says what, to whom and in which language; never a body, link or secret.
 
 mod delivery;
+mod opt_outs;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
 pub use delivery::{Content, Loaded, Outgoing, Verdict, give_up, load, record};
+pub use opt_outs::{OptOutPreview, preview_opt_out, stop_reminders};
 
 use crate::access::{Access, RetryEmail, ViewEmail};
 use crate::audit::Event;
@@ -34,16 +36,22 @@ pub enum Kind {
     InvitationAccepted,
     /// To an inviter.
     InvitationDeclined,
+    /// To an invitee who has not decided yet, with the same links.
+    InvitationReminder,
+    /// To a user whose account ends soon.
+    AccountExpiring,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::Invitation,
         Self::Welcome,
         Self::PasswordReset,
         Self::PasswordChanged,
         Self::InvitationAccepted,
         Self::InvitationDeclined,
+        Self::InvitationReminder,
+        Self::AccountExpiring,
     ];
 
     /// Its name on the wire and in the database.
@@ -56,6 +64,8 @@ impl Kind {
             Self::PasswordChanged => "password_changed",
             Self::InvitationAccepted => "invitation_accepted",
             Self::InvitationDeclined => "invitation_declined",
+            Self::InvitationReminder => "invitation_reminder",
+            Self::AccountExpiring => "account_expiring",
         }
     }
 

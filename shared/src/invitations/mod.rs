@@ -3,6 +3,7 @@
 mod accept;
 mod close;
 mod create;
+mod remind;
 mod resend;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +13,7 @@ pub use accept::{Accept, Accepted, Preview, accept, decline, preview};
 pub use close::revoke;
 pub(crate) use create::invite_first_administrator;
 pub use create::{InvitationInput, NewInvitation, create};
+pub use remind::remind_some;
 pub use resend::{ResendMany, resend, resend_many, resend_some};
 
 use crate::access::{Access, ViewInvitation};

@@ -2,7 +2,7 @@
 //!
 //! Text of other people's (names, the inviter's message) is put here as it is: rendering makes it safe.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use minijinja::{Value, context};
 
 use super::{
@@ -97,6 +97,36 @@ pub struct InvitationDeclinedMail {
     pub invitee: String,
 }
 
+/// To an invitee who has not decided yet: the invitation ends soon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvitationReminderMail {
+    /// The organization's name.
+    pub organization: String,
+    /// Who invites, if that is still known.
+    pub inviter: Option<String>,
+    /// Code name of a built-in role, or the name of another one.
+    pub role: Option<String>,
+    /// Where to accept.
+    pub accept_link: String,
+    /// Where to decline.
+    pub decline_link: String,
+    /// When both links end.
+    pub valid_until: DateTime<Utc>,
+    /// Where to ask for silence. Also in the header, for the mail program's own button.
+    pub stop_link: String,
+}
+
+/// To someone whose account ends soon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountExpiringMail {
+    /// The organization's name.
+    pub organization: String,
+    /// The recipient's; may be empty.
+    pub first_name: String,
+    /// The last day (UTC) that the account works.
+    pub last_day: NaiveDate,
+}
+
 /// Any mail. A new one is a struct and a variant here, and a folder of templates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the structs say it")]
@@ -107,6 +137,8 @@ pub enum Mail {
     PasswordChanged(PasswordChangedMail),
     InvitationAccepted(InvitationAcceptedMail),
     InvitationDeclined(InvitationDeclinedMail),
+    InvitationReminder(InvitationReminderMail),
+    AccountExpiring(AccountExpiringMail),
 }
 
 impl Mail {
@@ -119,6 +151,8 @@ impl Mail {
             PasswordChangedMail::sample().into(),
             InvitationAcceptedMail::sample().into(),
             InvitationDeclinedMail::sample().into(),
+            InvitationReminderMail::sample().into(),
+            AccountExpiringMail::sample().into(),
         ]
     }
 
@@ -131,6 +165,16 @@ impl Mail {
             Self::PasswordChanged(_) => "password_changed",
             Self::InvitationAccepted(_) => "invitation_accepted",
             Self::InvitationDeclined(_) => "invitation_declined",
+            Self::InvitationReminder(_) => "invitation_reminder",
+            Self::AccountExpiring(_) => "account_expiring",
+        }
+    }
+
+    /// Where the recipient may unsubscribe from mails like this one, if he may.
+    pub(super) fn unsubscribe_link(&self) -> Option<&str> {
+        match self {
+            Self::InvitationReminder(mail) => Some(&mail.stop_link),
+            _ => None,
         }
     }
 
@@ -175,6 +219,20 @@ impl Mail {
                 organization => &mail.organization,
                 first_name => &mail.inviter_first_name,
                 invitee => &mail.invitee,
+            },
+            Self::InvitationReminder(mail) => context! {
+                organization => &mail.organization,
+                inviter => mail.inviter.as_deref(),
+                role => mail.role.as_deref().map(|role| catalogue.role(role)),
+                accept_link => &mail.accept_link,
+                decline_link => &mail.decline_link,
+                valid_until => catalogue.date_time(mail.valid_until)?,
+                stop_link => &mail.stop_link,
+            },
+            Self::AccountExpiring(mail) => context! {
+                organization => &mail.organization,
+                first_name => &mail.first_name,
+                last_day => catalogue.date(mail.last_day)?,
             },
         })
     }

@@ -19,8 +19,8 @@ pub use lettre::{Message, message::Mailbox};
 
 pub use self::{
     mails::{
-        InvitationAcceptedMail, InvitationDeclinedMail, InvitationMail, Mail, PasswordChangedMail, PasswordResetMail,
-        WelcomeMail,
+        AccountExpiringMail, InvitationAcceptedMail, InvitationDeclinedMail, InvitationMail, InvitationReminderMail,
+        Mail, PasswordChangedMail, PasswordResetMail, WelcomeMail,
     },
     message::{MessageError, SenderError, message, sender},
     render::{Branding, Context, RenderError, Rendered, render},
