@@ -13,6 +13,7 @@ mod isolation;
 mod organizations;
 mod passwords;
 mod readme;
+mod reminders;
 mod schedules;
 mod secrets;
 mod sessions;
