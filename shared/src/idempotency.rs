@@ -111,10 +111,15 @@ const AT_A_TIME: i64 = 1_000;
 
 /// Deletes some keys that are not remembered any more.
 pub async fn purge_some(tx: &mut Tx) -> Result<Part> {
-    // The age is asked twice: a request may be using an old key anew while we wait for its row.
+    // One that a request is using anew just now is locked, and stays.
     let purged = sqlx::query!(
-        "delete from idempotency_keys where organization_id = $1 and created_at <= $2 and (user_id, operation, key) in (
-             select user_id, operation, key from idempotency_keys where organization_id = $1 and created_at <= $2 limit $3)",
+        "with old as (
+             select organization_id, user_id, operation, key from idempotency_keys
+             where organization_id = $1 and created_at <= $2
+             limit $3 for update skip locked)
+         delete from idempotency_keys k using old
+         where k.organization_id = old.organization_id and k.user_id = old.user_id and k.operation = old.operation
+           and k.key = old.key",
         tx.organization_id() as OrganizationId,
         tx.now() - REMEMBERED,
         AT_A_TIME

@@ -226,8 +226,10 @@ const AT_A_TIME: i64 = 1_000;
 /// Deletes some sessions whose time is over: nobody could use them any more.
 pub async fn purge_some(tx: &mut Tx) -> Result<Part> {
     let purged = sqlx::query!(
-        "delete from sessions where organization_id = $1 and id in (
-             select id from sessions where organization_id = $1 and expires_at <= $2 limit $3)",
+        "with dead as (
+             select organization_id, id from sessions where organization_id = $1 and expires_at <= $2
+             limit $3 for update skip locked)
+         delete from sessions s using dead where s.organization_id = dead.organization_id and s.id = dead.id",
         tx.organization_id() as OrganizationId,
         tx.now(),
         AT_A_TIME

@@ -277,7 +277,6 @@ impl Processes {
     }
 
     /// The same, for those who look while this does something.
-    #[must_use]
     pub fn log_reader(&self, which: Which) -> impl Fn() -> String + use<> {
         let file = self.log_file(which);
         move || std::fs::read_to_string(&file).unwrap_or_default()

@@ -30,7 +30,7 @@ pub async fn remind_some(tx: &mut Tx) -> Result<Part> {
              and not exists (select from email_opt_outs x where x.organization_id = i.organization_id
                  and x.email_key = i.email_key and x.covers = 'reminders')
            order by i.valid_until, i.id limit $5
-           for update of i skip locked"#,
+           for no key update of i skip locked"#,
         tx.organization_id() as OrganizationId,
         tx.now(),
         tx.now() + AHEAD,

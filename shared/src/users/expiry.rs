@@ -16,7 +16,7 @@ use crate::{passwords, sessions};
 const FIRST_NOTICE: i16 = 7;
 /// and once more.
 const LAST_NOTICE: i16 = 1;
-/// How many users are handled in one unit of work.
+/// How many users are handled in one unit of work. One whom someone is changing just now has his turn in an hour.
 const AT_A_TIME: i64 = 100;
 
 fn days_ahead(today: NaiveDate, days: i16) -> NaiveDate {
@@ -40,7 +40,7 @@ pub async fn notify_some(tx: &mut Tx) -> Result<Part> {
              and (u.expiry_noticed_for is distinct from u.expiry_date
                  or u.expiry_date <= $4 and u.expiry_noticed_days > $5)
            order by u.id limit $6
-           for no key update of u"#,
+           for no key update of u skip locked"#,
         tx.organization_id() as OrganizationId,
         today,
         days_ahead(today, FIRST_NOTICE),
@@ -80,7 +80,7 @@ pub async fn end_some(tx: &mut Tx) -> Result<Part> {
         r#"select id as "id: UserId", email from users
            where organization_id = $1 and expiry_date < $2 and expiry_ended_for is distinct from expiry_date
            order by id limit $3
-           for no key update"#,
+           for no key update skip locked"#,
         tx.organization_id() as OrganizationId,
         tx.now().date_naive(),
         AT_A_TIME

@@ -37,12 +37,19 @@ pub(crate) async fn run(command: &Command) -> Result<ExitCode, ConfigError> {
     }
 }
 
+/// Says at once, and in words, what is wrong with the database.
+async fn open(database: &DatabaseConfig) -> Result<Db, ConfigError> {
+    let db = Db::new(database, Clock::default()).map_err(readable)?;
+    db.check().await.map_err(ConfigError)?;
+    Ok(db)
+}
+
 fn readable(error: tenantry_shared::Error) -> ConfigError {
     ConfigError(error.to_string())
 }
 
 async fn run_one(database: &DatabaseConfig, schedule: Schedule) -> Result<ExitCode, ConfigError> {
-    let db = Db::new(database, Clock::default()).map_err(readable)?;
+    let db = open(database).await?;
     let stop = CancellationToken::new();
     let stopping = stop.clone();
     let watch = tokio::spawn(async move {
@@ -73,7 +80,7 @@ fn done(tally: &Tally) -> String {
 }
 
 async fn list(database: &DatabaseConfig) -> Result<ExitCode, ConfigError> {
-    let db = Db::new(database, Clock::default()).map_err(readable)?;
+    let db = open(database).await?;
     let standings = schedules::list(&db).await.map_err(readable)?;
     db.close().await;
     let mut rows = vec![["NAME", "EVERY", "NEXT RUN", "LAST RUN", "HOW IT ENDED"].map(str::to_owned)];
