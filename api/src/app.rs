@@ -8,6 +8,7 @@ use tenantry_shared::db::{Db, Tx};
 use tenantry_shared::organizations::Operator;
 use tenantry_shared::passwords::Hasher;
 use tenantry_shared::secret::Links;
+use tenantry_shared::signature::SigningSecret;
 
 use crate::auth::SignedIn;
 use crate::problem::{ApiResult, Problem};
@@ -21,6 +22,8 @@ pub(crate) struct App {
     pub(crate) public_url: Arc<PublicUrl>,
     pub(crate) platform_slug: Arc<str>,
     pub(crate) redis: redis::Client,
+    /// Where it is none, no delivery events are taken.
+    pub(crate) email_events_secret: Option<SigningSecret>,
 }
 
 impl App {

@@ -1,9 +1,12 @@
 //! The API's configuration.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use clap::Args;
-use tenantry_shared::config::{CommonConfig, DatabaseConfig, RedisConfig};
+use secrecy::{ExposeSecret, SecretString};
+use tenantry_shared::config::{CommonConfig, ConfigError, DatabaseConfig, RedisConfig, secret};
+use tenantry_shared::signature::SigningSecret;
 
 /// What `serve` needs.
 #[derive(Clone, Debug, Args)]
@@ -27,4 +30,26 @@ pub struct ServeConfig {
     /// Addresses of proxies whose X-Forwarded-For counts, separated by commas.
     #[arg(long, env, value_delimiter = ',')]
     pub trusted_proxies: Vec<IpAddr>,
+    /// What delivery events (`POST /v1/email-events`) are signed with: at least 32 characters, known to the mail system
+    /// that reports them. Where it is not set, none are taken.
+    #[arg(long, env, hide_env_values = true)]
+    pub email_events_secret: Option<SecretString>,
+    /// A file that holds EMAIL_EVENTS_SECRET.
+    #[arg(long, env)]
+    pub email_events_secret_file: Option<PathBuf>,
+}
+
+impl ServeConfig {
+    pub(crate) fn email_events_secret(&self) -> Result<Option<SigningSecret>, ConfigError> {
+        let value = self.email_events_secret.as_ref().filter(|secret| !secret.expose_secret().is_empty());
+        if value.is_none() && self.email_events_secret_file.is_none() {
+            return Ok(None);
+        }
+        let text = secret("EMAIL_EVENTS_SECRET", value, self.email_events_secret_file.as_deref())?;
+        SigningSecret::new(text).map(Some).ok_or_else(|| {
+            ConfigError(
+                "EMAIL_EVENTS_SECRET is shorter than 32 characters: `openssl rand -base64 48` makes one.".into(),
+            )
+        })
+    }
 }

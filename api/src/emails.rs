@@ -33,7 +33,9 @@ pub(crate) enum DeliveryStatus {
     Failed,
     /// It came back.
     Bounced,
-    /// The address is not to be mailed.
+    /// The recipient called it spam.
+    Complained,
+    /// It was not sent: the address is on the suppression list.
     Suppressed,
     /// What it was about is no more: revoked, resent, used.
     Canceled,
@@ -47,6 +49,7 @@ impl DeliveryStatus {
             "sent" => Self::Sent,
             "deferred" => Self::Deferred,
             "bounced" => Self::Bounced,
+            "complained" => Self::Complained,
             "suppressed" => Self::Suppressed,
             "canceled" => Self::Canceled,
             _ => Self::Failed,
@@ -61,6 +64,7 @@ impl DeliveryStatus {
             Self::Deferred => "deferred",
             Self::Failed => "failed",
             Self::Bounced => "bounced",
+            Self::Complained => "complained",
             Self::Suppressed => "suppressed",
             Self::Canceled => "canceled",
         }
@@ -74,7 +78,7 @@ pub(crate) struct EmailOut {
     /// Its id; its `Message-ID` begins with it.
     id: Uuid,
     /// Which mail: `invitation`, `welcome`, `password_reset`, `password_changed`, `invitation_accepted`, `invitation_declined`,
-    /// `invitation_reminder`, `account_expiring`.
+    /// `invitation_bounced`, `invitation_reminder`, `account_expiring`.
     kind: String,
     /// To whom.
     to: String,
@@ -88,12 +92,14 @@ pub(crate) struct EmailOut {
     status: DeliveryStatus,
     /// How often it was tried.
     attempts: i32,
-    /// The mail server's words, when it would not take it.
+    /// Why it did not arrive, in the mail system's words.
     last_error: Option<String>,
     /// When it was asked for.
     created_at: DateTime<Utc>,
     /// When the mail server took it.
     sent_at: Option<DateTime<Utc>>,
+    /// When the recipient's mail server had it, where that was reported.
+    delivered_at: Option<DateTime<Utc>>,
 }
 
 impl From<Email> for EmailOut {
@@ -110,6 +116,7 @@ impl From<Email> for EmailOut {
             last_error: email.last_error,
             created_at: email.created_at,
             sent_at: email.sent_at,
+            delivered_at: email.delivered_at,
         }
     }
 }
@@ -165,8 +172,9 @@ impl Api {
 
     /// Send a mail again
     ///
-    /// One that failed, came back, or waits for its next attempt is sent now. Needs `retry_email`.
-    /// Errors: 409 `email_not_retryable`.
+    /// One that failed, came back, was complained of, was suppressed, or waits for its next attempt is sent now. Needs
+    /// `retry_email`. Errors: 409 `email_not_retryable`; 409 `address_suppressed`, as long as the address is on the
+    /// suppression list.
     #[oai(path = "/orgs/:organization_slug/emails/:id/retry", method = "post", operation_id = "retry_email")]
     async fn retry(
         &self,

@@ -121,6 +121,16 @@ fn has_nul(value: &Value) -> bool {
     }
 }
 
+/// A body that says it is JSON, and is.
+pub(crate) fn json<T: ParseFromJSON + ToJSON>(request: &Request, bytes: &[u8]) -> Result<Value> {
+    match request.content_type() {
+        Some(kind) if Json::<T>::check_content_type(kind) => {}
+        Some(kind) => return Err(ContentTypeError::NotSupported { content_type: kind.to_owned() }.into()),
+        None => return Err(ContentTypeError::ExpectContentType.into()),
+    }
+    serde_json::from_slice(bytes).map_err(|error| ParseRequestPayloadError { reason: error.to_string() }.into())
+}
+
 /// A JSON body.
 #[derive(Debug)]
 pub(crate) struct Body<T>(pub(crate) T);
@@ -139,14 +149,7 @@ impl<'a, T: Input> ApiExtractor<'a> for Body<T> {
     }
 
     async fn from_request(request: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
-        match request.content_type() {
-            Some(kind) if Json::<T>::check_content_type(kind) => {}
-            Some(kind) => return Err(ContentTypeError::NotSupported { content_type: kind.to_owned() }.into()),
-            None => return Err(ContentTypeError::ExpectContentType.into()),
-        }
         let bytes: Vec<u8> = body.take()?.into_vec().await?;
-        let value =
-            serde_json::from_slice(&bytes).map_err(|error| ParseRequestPayloadError { reason: error.to_string() })?;
-        Ok(Self(T::read(value)?))
+        Ok(Self(T::read(json::<T>(request, &bytes)?)?))
     }
 }

@@ -16,6 +16,8 @@ mod problem;
 mod reply;
 
 mod audit_events;
+mod email_events;
+mod email_suppressions;
 mod emails;
 mod invitations;
 mod jobs;
@@ -83,6 +85,7 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
         links: Links::new(&config.common.secret_key()?).map_err(trouble)?,
         hasher: Hasher::default(),
         redis: redis.clone(),
+        email_events_secret: config.email_events_secret()?,
         platform_slug: config.platform_slug.as_str().into(),
         db: db.clone(),
         public_url: Arc::new(public_url.clone()),

@@ -8,7 +8,10 @@ use poem_openapi::OpenApiService;
 use serde_json::{Value, json};
 
 use crate::paging::PARAMETERS;
-use crate::{audit_events, emails, invitations, jobs, organizations, passwords, sessions, users};
+use crate::{
+    audit_events, email_events, email_suppressions, emails, invitations, jobs, organizations, passwords, sessions,
+    users,
+};
 
 const ABOUT: &str = "\
 Organizations, their people, invitations by mail and sign-in, for a B2B product.
@@ -42,7 +45,7 @@ pub(crate) enum Tags {
     Iam,
     /// From an administrator's request to a signed-in invitee.
     Invitations,
-    /// Mails, and how their delivery stands.
+    /// Mails, how their delivery stands, and whom not to mail.
     Emails,
     /// Who did what.
     Audit,
@@ -58,6 +61,8 @@ type Apis = (
     invitations::Api,
     invitations::invitees::Api,
     emails::Api,
+    email_suppressions::Api,
+    email_events::Api,
     audit_events::Api,
     jobs::Api,
 );
@@ -72,6 +77,8 @@ pub(crate) fn service() -> OpenApiService<Apis, ()> {
         invitations::Api,
         invitations::invitees::Api,
         emails::Api,
+        email_suppressions::Api,
+        email_events::Api,
         audit_events::Api,
         jobs::Api,
     );

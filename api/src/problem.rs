@@ -217,4 +217,9 @@ impl FieldProblem {
     pub(crate) fn new(field: &str, code: &str, message: &str) -> Self {
         Self { field: field.into(), code: code.into(), message: message.into() }
     }
+
+    /// The same field, of one row of a list: `3.at`.
+    pub(crate) fn of_row(self, index: usize) -> Self {
+        Self { field: format!("{index}.{}", self.field), ..self }
+    }
 }

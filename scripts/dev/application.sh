@@ -29,7 +29,8 @@ application_environment() {
   export LOG_FORMAT=human NO_COLOR=1 # into a log file
   SECRET_KEY=${SECRET_KEY:-$(secret SECRET_KEY)}
   # Each of these would contradict the variable above.
-  unset DATABASE_URL DATABASE_URL_FILE DATABASE_APP_URL_FILE REDIS_URL_FILE SECRET_KEY_FILE SMTP_URL_FILE
+  unset DATABASE_URL DATABASE_URL_FILE DATABASE_APP_URL_FILE REDIS_URL_FILE SECRET_KEY_FILE SMTP_URL_FILE \
+    EMAIL_EVENTS_SECRET_FILE
 }
 
 migrate() {
@@ -80,13 +81,14 @@ make_organization() { # SLUG NAME ADMIN_EMAIL SECRET
 
 start_api() {
   local id
-  id=$(fingerprint "$API_PORT" "$METRICS_PORT" "$DATABASE_APP_URL" "$REDIS_URL" "${SECRET_KEY:-}")
+  EMAIL_EVENTS_SECRET=${EMAIL_EVENTS_SECRET:-$(secret EMAIL_EVENTS_SECRET)}
+  id=$(fingerprint "$API_PORT" "$METRICS_PORT" "$DATABASE_APP_URL" "$REDIS_URL" "${SECRET_KEY:-}" "$EMAIL_EVENTS_SECRET")
   if runs_as api "$id" "$TARGET/debug/tenantry-api"; then return; fi
   say "Starting the API"
   STARTED="$STARTED api"
   (
     application_environment
-    export LISTEN_ADDR=127.0.0.1:$API_PORT METRICS_ADDR=127.0.0.1:$METRICS_PORT
+    export EMAIL_EVENTS_SECRET LISTEN_ADDR=127.0.0.1:$API_PORT METRICS_ADDR=127.0.0.1:$METRICS_PORT
     start api "$id" "$TARGET/debug/tenantry-api" serve
   ) || exit $?
 }
@@ -139,6 +141,7 @@ env_lines() {
   env_line DATABASE_APP_URL "$DATABASE_APP_URL"
   env_line REDIS_URL "$REDIS_URL"
   env_line SMTP_URL "$SMTP_URL"
+  env_line EMAIL_EVENTS_SECRET "$EMAIL_EVENTS_SECRET"
   env_line TENANTRY_API_PID "$(pid_of api)"
   env_line TENANTRY_WORKER_PID "$(pid_of worker)"
   # Empty where the caller's own service is used.
@@ -225,14 +228,17 @@ follow_until_one_ends() {
 
 # --- what `./dev test` gives the tests
 
+# Whatever the caller's shell has must not reach what the tests start.
+forget_configuration() {
+  unset DATABASE_URL DATABASE_URL_FILE DATABASE_APP_URL DATABASE_APP_URL_FILE DATABASE_POOL_SIZE REDIS_URL REDIS_URL_FILE \
+    REDIS_NAMESPACE SECRET_KEY SECRET_KEY_FILE PUBLIC_URL PLATFORM_SLUG LISTEN_ADDR METRICS_ADDR TRUSTED_PROXIES SMTP_URL \
+    SMTP_URL_FILE SMTP_CONNECTIONS SMTP_PER_SECOND MAIL_FROM WORKER_CONCURRENCY EMAIL_EVENTS_SECRET EMAIL_EVENTS_SECRET_FILE LOG LOG_FORMAT
+}
+
 test_environment() {
-  # Whatever the caller's shell has must not reach what the tests start.
-  unset DATABASE_APP_URL DATABASE_POOL_SIZE REDIS_NAMESPACE SECRET_KEY PUBLIC_URL PLATFORM_SLUG LISTEN_ADDR \
-    METRICS_ADDR SMTP_URL SMTP_CONNECTIONS MAIL_FROM WORKER_CONCURRENCY LOG LOG_FORMAT TRUSTED_PROXIES DATABASE_URL_FILE \
-    DATABASE_APP_URL_FILE REDIS_URL_FILE SECRET_KEY_FILE SMTP_URL_FILE
   export TEST_DATABASE_URL=$DATABASE_URL TEST_REDIS_URL=$REDIS_URL TEST_REDIS_SERVER=$REDIS_SERVER
   export TEST_POSTGRES_BIN=$POSTGRES_BIN TEST_MAILDEV=$MAILDEV TEST_CHROMIUM TEST_CHROMEDRIVER
   TEST_CHROMIUM=$(find_chromium)
   TEST_CHROMEDRIVER=$(command -v chromedriver)
-  unset DATABASE_URL REDIS_URL
+  forget_configuration
 }

@@ -204,6 +204,8 @@ permissions! {
     ViewTeam "view_team"; AddTeam "add_team"; ChangeTeam "change_team"; DeleteTeam "delete_team";
     ViewInvitation "view_invitation"; InviteUser "invite_user";
     ViewEmail "view_email"; RetryEmail "retry_email";
+    ViewEmailSuppression "view_email_suppression"; AddEmailSuppression "add_email_suppression";
+    DeleteEmailSuppression "delete_email_suppression";
     ViewAuditLog "view_audit_log"; ManageSso "manage_sso"; ManageTokens "manage_tokens"; SetPassword "set_password";
     ChangeOrganization "change_organization"; ChangeUsage "change_usage";
 }

@@ -1,5 +1,9 @@
 //! E-mail addresses: checked once, mailed as typed, compared without regard to case.
 
+use std::borrow::Cow;
+
+use unicode_security::{RestrictionLevel, RestrictionLevelDetection};
+
 use crate::error::FieldError;
 
 /// An address that mail can be sent to (RFC 5321, with RFC 6531's UTF-8), at most 254 bytes.
@@ -47,6 +51,30 @@ pub fn key(text: &str) -> String {
     text.trim().to_lowercase()
 }
 
+/// What tells whether mail to two addresses goes to the same place: lower case, and the domain in ASCII, so that a domain
+/// and its punycode are one.
+#[must_use]
+pub fn mailbox_key(address: &str) -> String {
+    let key = key(address);
+    match key.rsplit_once('@').map(|(local, domain)| (local, idna::domain_to_ascii(domain))) {
+        Some((local, Ok(domain))) => format!("{local}@{domain}"),
+        _ => key,
+    }
+}
+
+/// An address as people are shown it: a domain that mixes scripts within a label, as look-alikes do (a Cyrillic a in
+/// `paypal`), in its punycode. Latin beside Chinese, Japanese or Korean is no such mixture (UTS 39, "highly restrictive").
+#[must_use]
+pub fn shown(address: &str) -> Cow<'_, str> {
+    let Some((local, domain)) = address.rsplit_once('@') else { return address.into() };
+    let unicode = idna::domain_to_unicode(domain).0;
+    let is_plain = |label: &str| label.check_restriction_level(RestrictionLevel::HighlyRestrictive);
+    match idna::domain_to_ascii(domain) {
+        Ok(ascii) if !unicode.split('.').all(is_plain) => format!("{local}@{ascii}").into(),
+        _ => address.into(),
+    }
+}
+
 /// An address that a log may hold: `b***@e***.com`.
 #[must_use]
 pub fn masked(address: &str) -> String {
@@ -83,6 +111,25 @@ mod tests {
             &long,
         ] {
             assert!(EmailAddress::parse("email", address).is_err(), "{address:?}");
+        }
+    }
+
+    #[test]
+    fn a_domain_and_its_punycode_are_one_mailbox() {
+        let key = mailbox_key("Bob@Bücher.Example");
+        assert_eq!(key, "bob@xn--bcher-kva.example");
+        assert_eq!(mailbox_key("bob@XN--BCHER-KVA.example"), key);
+        assert_ne!(mailbox_key("bob@bucher.example"), key);
+        assert_eq!(mailbox_key("nonsense"), "nonsense");
+    }
+
+    #[test]
+    fn a_domain_that_mixes_scripts_is_shown_in_punycode() {
+        assert_eq!(shown("bob@p\u{430}ypal.example"), "bob@xn--pypal-4ve.example");
+        assert!(shown("bob@mail.g\u{3bf}\u{3bf}gle.example").starts_with("bob@mail.xn--"));
+        for plain in ["bob@example.com", "ü@bücher.example", "иван@пример.example", "bob@東京tokyo.example", "bob"]
+        {
+            assert_eq!(shown(plain), plain);
         }
     }
 

@@ -59,12 +59,12 @@ typed_ids! {
     InvitationId;
     /// A mail and its delivery.
     EmailId;
+    /// An address that is never mailed.
+    EmailSuppressionId;
     /// A request for a new password.
     PasswordResetId;
     /// A long-running job a caller can watch.
     JobId;
-    /// A piece of work in the outbox.
-    OutboxId;
     /// An entry of the audit log.
     AuditEventId;
 }

@@ -59,6 +59,18 @@ pub async fn give_up(tx: &mut Tx, id: JobId) -> Result<()> {
     Ok(())
 }
 
+/// Takes up again what [`give_up`] has given up, where it stopped.
+pub(crate) async fn requeue(tx: &mut Tx, id: JobId) -> Result<()> {
+    sqlx::query!(
+        "update jobs set status = 'queued', finished_at = null where organization_id = $1 and id = $2 and status = 'failed'",
+        tx.organization_id() as OrganizationId,
+        id as JobId
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
 /// How far a job is.
 pub async fn get(tx: &mut Tx, _by: &Access<InviteUser>, id: JobId) -> Result<Job> {
     sqlx::query_as!(

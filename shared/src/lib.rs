@@ -15,11 +15,15 @@ pub mod idempotency;
 pub mod ids;
 pub mod outbox;
 pub mod page;
+pub mod parked;
 pub mod relay;
 pub mod secret;
+pub mod signature;
 pub mod telemetry;
 pub mod tenant;
+pub mod text;
 
+pub mod email_suppressions;
 pub mod emails;
 pub mod invitations;
 pub mod jobs;

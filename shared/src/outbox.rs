@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::access::{Actor, Origin};
 use crate::db::{Db, Tx};
 use crate::error::Result;
-use crate::ids::{EmailId, JobId, OrganizationId, OutboxId, new_uuid};
+use crate::ids::{EmailId, JobId, OrganizationId, new_uuid};
 use crate::tenant::Tenant;
 
 /// How long a claim holds unless it is renewed. A crash delays a job by this much at most.
@@ -33,6 +33,13 @@ pub enum Job {
 }
 
 impl Job {
+    /// Its name in the database, and in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.parts().0
+    }
+
+    /// Its name and the id of what it is about, which is also the id of its row: there is one job for a thing at a time.
     fn parts(self) -> (&'static str, Uuid) {
         match self {
             Self::SendEmail(id) => ("send_email", id.into()),
@@ -40,7 +47,7 @@ impl Job {
         }
     }
 
-    fn from_parts(job: &str, subject: Uuid) -> Option<Self> {
+    pub(crate) fn from_parts(job: &str, subject: Uuid) -> Option<Self> {
         match job {
             "send_email" => Some(Self::SendEmail(subject.into())),
             "resend_invitations" => Some(Self::ResendInvitations(subject.into())),
@@ -89,22 +96,20 @@ impl Lane {
     }
 }
 
-/// What travels through Redis: where in the outbox to look. As text, `organization/row`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What travels through Redis: where in the outbox to look. As text, `organization/row`, and behind another slash the
+/// trace of the request that asked for it, where there is one (W3C Trace Context).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobRef {
     organization_id: OrganizationId,
-    id: OutboxId,
-}
-
-impl JobRef {
-    pub(crate) fn new(organization_id: OrganizationId, id: OutboxId) -> Self {
-        Self { organization_id, id }
-    }
+    id: Uuid,
+    /// `traceparent` of whoever hands the job on.
+    pub trace_parent: Option<String>,
 }
 
 impl fmt::Display for JobRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.organization_id, self.id)
+        write!(f, "{}/{}", self.organization_id, self.id)?;
+        self.trace_parent.iter().try_for_each(|trace| write!(f, "/{trace}"))
     }
 }
 
@@ -117,9 +122,10 @@ impl FromStr for JobRef {
     type Err = NotAJobRef;
 
     fn from_str(text: &str) -> Result<Self, NotAJobRef> {
-        let (organization, id) = text.split_once('/').ok_or(NotAJobRef)?;
-        let uuid = |text: &str| Uuid::parse_str(text).map_err(|_| NotAJobRef);
-        Ok(Self { organization_id: uuid(organization)?.into(), id: uuid(id)?.into() })
+        let mut parts = text.splitn(3, '/');
+        let mut uuid = || parts.next().and_then(|part| Uuid::parse_str(part).ok()).ok_or(NotAJobRef);
+        let (organization_id, id) = (uuid()?.into(), uuid()?);
+        Ok(Self { organization_id, id, trace_parent: parts.next().map(str::to_owned) })
     }
 }
 
@@ -131,18 +137,15 @@ impl Tx {
 
     /// The same, not before `due`. A job that waits already is brought forward, not doubled.
     pub async fn enqueue_at(&mut self, job: Job, lane: Lane, due: DateTime<Utc>) -> Result<()> {
-        let id: OutboxId = self.new_id();
-        let (name, subject) = job.parts();
+        let (name, id) = job.parts();
         sqlx::query!(
-            "insert into outbox (organization_id, id, job, subject_id, lane, created_at, due_at)
-             values ($1, $2, $3, $4, $5, $6, $7)
-             on conflict on constraint outbox_one_per_subject do update
+            "insert into outbox (organization_id, id, job, lane, created_at, due_at) values ($1, $2, $3, $4, $5, $6)
+             on conflict on constraint outbox_pkey do update
              set due_at = least(outbox.due_at, excluded.due_at), parked_at = null, takes = 0
              where outbox.claim is null",
             self.organization_id() as OrganizationId,
-            id as OutboxId,
+            id,
             name,
-            subject,
             lane.number(),
             self.now(),
             due
@@ -155,12 +158,11 @@ impl Tx {
 
     /// Withdraws work that no worker has taken yet.
     pub async fn withdraw(&mut self, job: Job) -> Result<()> {
-        let (name, subject) = job.parts();
+        let (_, id) = job.parts();
         sqlx::query!(
-            "delete from outbox where organization_id = $1 and job = $2 and subject_id = $3 and claim is null",
+            "delete from outbox where organization_id = $1 and id = $2 and claim is null",
             self.organization_id() as OrganizationId,
-            name,
-            subject
+            id
         )
         .execute(self.connection())
         .await?;
@@ -172,10 +174,12 @@ impl Tx {
 #[derive(Clone, Debug)]
 pub struct Claim {
     tenant: Tenant,
-    id: OutboxId,
+    id: Uuid,
     fence: Uuid,
     /// What to do.
     pub job: Job,
+    /// In which lane it came.
+    pub lane: Lane,
 }
 
 /// What came of an attempt to take a job.
@@ -190,7 +194,7 @@ pub enum Taken {
 }
 
 /// Takes a job: a lease on its row, recorded before any work begins.
-pub async fn take(db: &Db, job: JobRef) -> Result<Taken> {
+pub async fn take(db: &Db, job: &JobRef) -> Result<Taken> {
     let tenant = Tenant::proven(job.organization_id);
     let mut tx = db.begin(&tenant, Actor::System("worker"), Origin::default()).await?;
     let fence = new_uuid(tx.now());
@@ -203,9 +207,9 @@ pub async fn take(db: &Db, job: JobRef) -> Result<Taken> {
              takes = takes + 1
          where organization_id = $1 and id = $2 and parked_at is null
            and pushed_at is not null and (claimed_until is null or claimed_until <= $3)
-         returning job, subject_id, parked_at",
+         returning job, lane, parked_at",
         job.organization_id as OrganizationId,
-        job.id as OutboxId,
+        job.id,
         tx.now(),
         fence,
         TAKES_BEFORE_PARKING,
@@ -214,15 +218,16 @@ pub async fn take(db: &Db, job: JobRef) -> Result<Taken> {
     .fetch_optional(tx.connection())
     .await?;
     let Some(row) = row else { return Ok(Taken::Nothing) };
-    let Some(work) = Job::from_parts(&row.job, row.subject_id) else {
+    let Some(work) = Job::from_parts(&row.job, job.id) else {
         // A newer release wrote it: not taken, so that a newer worker can.
         tracing::warn!(job = row.job, "a job this release does not know");
         return Ok(Taken::Nothing);
     };
     tx.commit().await?;
+    let claim = Claim { tenant, id: job.id, fence, job: work, lane: Lane::from_number(row.lane) };
     Ok(match row.parked_at {
-        Some(_) => Taken::Parked(Claim { tenant, id: job.id, fence, job: work }),
-        None => Taken::Claimed(Claim { tenant, id: job.id, fence, job: work }),
+        Some(_) => Taken::Parked(claim),
+        None => Taken::Claimed(claim),
     })
 }
 
@@ -245,7 +250,7 @@ impl Claim {
             "update outbox set claimed_until = $4::timestamptz + $5::interval, due_at = $4::timestamptz + $5::interval
              where organization_id = $1 and id = $2 and claim = $3",
             tx.organization_id() as OrganizationId,
-            self.id as OutboxId,
+            self.id,
             self.fence,
             tx.now(),
             interval(LEASE)
@@ -261,7 +266,7 @@ impl Claim {
         let held = sqlx::query!(
             "select id from outbox where organization_id = $1 and id = $2 and claim = $3 for update",
             tx.organization_id() as OrganizationId,
-            self.id as OutboxId,
+            self.id,
             self.fence
         )
         .fetch_optional(tx.connection())
@@ -274,7 +279,7 @@ impl Claim {
         sqlx::query!(
             "update outbox set takes = 0 where organization_id = $1 and id = $2 and claim = $3",
             tx.organization_id() as OrganizationId,
-            self.id as OutboxId,
+            self.id,
             self.fence
         )
         .execute(tx.connection())
@@ -287,7 +292,7 @@ impl Claim {
         sqlx::query!(
             "delete from outbox where organization_id = $1 and id = $2",
             tx.organization_id() as OrganizationId,
-            self.id as OutboxId
+            self.id
         )
         .execute(tx.connection())
         .await?;
@@ -300,7 +305,7 @@ impl Claim {
             "update outbox set due_at = $4, pushed_at = null, pushed_epoch = null, claim = null, claimed_until = null, takes = 0
              where organization_id = $1 and id = $2 and claim = $3",
             tx.organization_id() as OrganizationId,
-            self.id as OutboxId,
+            self.id,
             self.fence,
             due
         )
@@ -314,26 +319,28 @@ pub(crate) fn interval(delta: TimeDelta) -> sqlx::postgres::types::PgInterval {
     sqlx::postgres::types::PgInterval { months: 0, days: 0, microseconds: delta.num_microseconds().unwrap_or(i64::MAX) }
 }
 
-/// Claims what is due for pushing into the life of Redis that `epoch` names.
+/// Claims what is due for pushing into the life of Redis that `epoch` names: at most `places` jobs of a lane, organizations
+/// taking turns.
 pub(crate) async fn claim_due(
     db: &Db,
     lane: Lane,
     epoch: Uuid,
-    in_flight: i32,
+    places: i32,
     redeliver: TimeDelta,
 ) -> Result<Vec<JobRef>> {
-    let rows = sqlx::query!(
-        r#"select organization_id as "organization_id!: OrganizationId", id as "id!: OutboxId"
-           from claim_outbox($1, $2, $3, $4, $5) order by 2"#,
+    sqlx::query_as!(
+        JobRef,
+        r#"select organization_id as "organization_id!: OrganizationId", id as "id!", trace_parent
+           from claim_outbox($1, $2, $3, $4, $5)"#,
         lane.number(),
         db.clock().now(),
         epoch,
-        in_flight,
+        places,
         interval(redeliver)
     )
     .fetch_all(db.pool())
-    .await?;
-    Ok(rows.into_iter().map(|row| JobRef::new(row.organization_id, row.id)).collect())
+    .await
+    .map_err(Into::into)
 }
 
 /// How much waits in a lane.

@@ -14,8 +14,10 @@ use crate::error::Result;
 use crate::ids::new_uuid;
 use crate::outbox::{self, Lane};
 
-/// Jobs of a lane under way at most: the backlog stays in Postgres, where it is ordered, and a Redis that dies takes little with it.
-const IN_FLIGHT: i32 = 200;
+/// How many jobs of a lane wait in Redis at most: the backlog stays in Postgres, where organizations take turns.
+const MOST_WAITING: i32 = 200;
+/// And at least, however slowly they are taken: what is urgent for one organization waits behind these.
+const LEAST_WAITING: i32 = 8;
 /// When a job that was pushed and that no worker has taken is pushed again.
 const REDELIVER: TimeDelta = TimeDelta::seconds(60);
 const SWEEP: Duration = Duration::from_secs(1);
@@ -26,12 +28,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Pushes due work until `stop`, which it heeds between two turns. Trouble with Postgres or Redis is logged once an outage,
 /// and passes.
 pub async fn run(db: Db, client: redis::Client, namespace: String, stop: impl Future<Output = ()>) {
-    let mut relay = Relay { db, client, namespace, connection: None, in_trouble: false };
+    let windows = [Window(LEAST_WAITING); 2];
+    let mut relay = Relay { db, client, namespace, connection: None, in_trouble: false, windows };
     let mut stop = std::pin::pin!(stop);
     loop {
         let pause = match relay.turn().await {
-            Ok(count) if count > 0 => BUSY,
-            _ => SWEEP,
+            Ok(Backlog::Perhaps) => BUSY,
+            Ok(Backlog::None) | Err(_) => SWEEP,
         };
         tokio::select! {
             () = &mut stop => return,
@@ -47,10 +50,38 @@ struct Relay {
     namespace: String,
     connection: Option<ConnectionManager>,
     in_trouble: bool,
+    windows: [Window; 2],
+}
+
+/// Whether there is more to push than there was room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Backlog {
+    None,
+    Perhaps,
+}
+
+/// How many jobs of a lane should wait in Redis: few, so that a late-comer's turn comes soon, yet enough for the workers
+/// until the next look. It doubles when they ran dry and halves when they leave most of it.
+#[derive(Clone, Copy, Debug)]
+struct Window(i32);
+
+impl Window {
+    /// Looks at what is left of it, and says how many more to push.
+    fn places(&mut self, waiting: i32) -> i32 {
+        if waiting > self.0 / 2 {
+            self.0 = (self.0 / 2).max(LEAST_WAITING);
+        }
+        self.0 - waiting
+    }
+
+    /// The workers had taken all, and all that there was room for was pushed: they could have taken more.
+    fn widen(&mut self) {
+        self.0 = (self.0 * 2).min(MOST_WAITING);
+    }
 }
 
 impl Relay {
-    async fn turn(&mut self) -> Result<usize, String> {
+    async fn turn(&mut self) -> Result<Backlog, String> {
         let result = self.push_due().await;
         match &result {
             Err(error) if !self.in_trouble => {
@@ -69,30 +100,36 @@ impl Relay {
         result
     }
 
-    /// Pushes what is due and returns how much that was. If Redis fails between the claim and the push, the jobs come
-    /// due again by themselves.
-    async fn push_due(&mut self) -> Result<usize, String> {
+    /// Pushes what is due. If Redis fails between the claim and the push, the jobs come due again by themselves.
+    async fn push_due(&mut self) -> Result<Backlog, String> {
         let epoch = self.epoch().await?;
         let mut connection = self.connection().await?;
-        let mut pushed = 0;
-        for lane in Lane::ALL {
+        let mut backlog = Backlog::None;
+        for (lane, window) in Lane::ALL.into_iter().zip(&mut self.windows) {
             let key = lane.redis_key(&self.namespace);
-            // With no worker there, what was pushed before is there still: more of the same would only fill Redis.
             let waiting: i32 = within(connection.llen(&key)).await?;
-            if waiting >= IN_FLIGHT {
+            let places = window.places(waiting);
+            if places <= 0 {
+                // The workers are busy, or there is none: more would only fill Redis.
+                backlog = Backlog::Perhaps;
                 continue;
             }
-            let due =
-                outbox::claim_due(&self.db, lane, epoch, IN_FLIGHT, REDELIVER).await.map_err(|e| e.to_string())?;
+            let due = outbox::claim_due(&self.db, lane, epoch, places, REDELIVER).await.map_err(|e| e.to_string())?;
             if due.is_empty() {
                 continue;
             }
             let jobs: Vec<String> = due.iter().map(ToString::to_string).collect();
+            let is_full = jobs.len() >= usize::try_from(places).unwrap_or(0);
+            metrics::counter!("tenantry_jobs_pushed_total").increment(jobs.len() as u64);
             within(connection.lpush::<_, _, ()>(&key, jobs)).await?;
-            pushed += due.len();
+            if is_full {
+                backlog = Backlog::Perhaps;
+                if waiting == 0 {
+                    window.widen();
+                }
+            }
         }
-        metrics::counter!("tenantry_jobs_pushed_total").increment(pushed as u64);
-        Ok(pushed)
+        Ok(backlog)
     }
 
     /// The present life of Redis: a name that it loses with everything else when it comes back empty.
@@ -124,5 +161,26 @@ async fn within<T>(work: impl Future<Output = redis::RedisResult<T>>) -> Result<
     match timeout(PATIENCE, work).await {
         Ok(result) => result.map_err(|e| format!("Redis: {e}")),
         Err(_) => Err("Redis: no answer in time".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_in_redis_follows_how_fast_it_is_taken() {
+        let mut window = Window(LEAST_WAITING);
+        for _ in 0..10 {
+            assert_eq!(window.places(0), window.0);
+            window.widen();
+        }
+        assert_eq!(window.places(0), MOST_WAITING);
+        // They take little of it.
+        assert!(window.places(150) < 0);
+        for _ in 0..10 {
+            window.places(150);
+        }
+        assert_eq!(window.places(0), LEAST_WAITING);
     }
 }

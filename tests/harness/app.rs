@@ -21,7 +21,9 @@ use uuid::Uuid;
 
 use crate::database::parse;
 use crate::processes::free_port;
-use crate::{Caller, Database, Link, Mailbox, PASSWORD, Smtp, eventually, required};
+use crate::{
+    Call, Caller, Database, EMAIL_EVENTS_SECRET, Link, Mailbox, PASSWORD, Smtp, eventually, required, signature,
+};
 
 const SECRET_KEY: &str = "a key for tests only: 0123456789abcdef0123456789abcdef";
 const MAIL_FROM: &str = "Tenantry <accounts@tenantry.test>";
@@ -124,11 +126,16 @@ pub struct Builder<'a> {
 impl TestApp {
     /// Starts one.
     pub async fn start() -> Self {
+        Self::start_with(&[("email-events-secret", EMAIL_EVENTS_SECRET)]).await
+    }
+
+    /// The same, with these flags of the API in place of those that not all of them need.
+    pub async fn start_with(flags_of_api: &[(&'static str, &str)]) -> Self {
         let database = Arc::new(Database::create().await);
         let smtp = Smtp::start().await;
         let (clock, namespace) = (Clock::default(), namespace());
         let redis = required("TEST_REDIS_URL");
-        let (url, api) = start_api(&database, &redis, &namespace, &clock).await;
+        let (url, api) = start_api(&database, &redis, &namespace, &clock, flags_of_api).await;
         let mut flags = common_flags(&database, &redis, &namespace, &url);
         flags.extend(worker_flags(&smtp.url()));
         // Whoever moves the clock says what runs then: [`TestApp::run_schedule`].
@@ -181,6 +188,15 @@ impl TestApp {
         self.address.anonymous()
     }
 
+    /// Reports what became of mails, as the mail system does: signed, now.
+    #[track_caller]
+    pub fn report(&self, events: &Value) -> Call {
+        let (body, now) = (events.to_string(), self.clock.now().timestamp());
+        let header = format!("t={now},v1={}", signature(EMAIL_EVENTS_SECRET, now, &body));
+        let call = self.anonymous().call(reqwest::Method::POST, "/v1/email-events");
+        call.body("application/json", body).header("X-Tenantry-Signature", &header)
+    }
+
     /// The link in an invitation's mail, for tests that are not about mail.
     pub async fn link_of(&self, caller: &Caller, invitation: &Value) -> Link {
         self.address.mint_invitation_link(caller.slug(), invitation).await
@@ -192,7 +208,7 @@ impl TestApp {
     /// If there still is some after 10 s.
     pub async fn settle(&self) {
         let left = || async {
-            let rows = self.database().rows("select job, subject_id, due_at, takes, parked_at from outbox").await;
+            let rows = self.database().rows("select job, id, due_at, takes, parked_at from outbox").await;
             rows.is_empty().then_some(())
         };
         eventually("the outbox to be empty", left).await;
@@ -240,12 +256,14 @@ async fn start_api(
     redis: &str,
     namespace: &str,
     clock: &Clock,
+    own_flags: &[(&'static str, &str)],
 ) -> (String, tenantry_api::Running) {
     for _ in 0..10 {
         let port = free_port();
         let url = format!("http://127.0.0.1:{port}");
         let mut flags = common_flags(database, redis, namespace, &url);
         flags.push(("listen-addr", format!("127.0.0.1:{port}")));
+        flags.extend(own_flags.iter().map(|(name, value)| (*name, (*value).to_owned())));
         if let Ok(api) = tenantry_api::start(&parse::<ServeConfig>(&flags), clock.clone()).await {
             return (url, api);
         }

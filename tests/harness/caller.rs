@@ -216,29 +216,37 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Sends it, to someone who may not be there.
+    ///
+    /// # Errors
+    /// If there is no whole answer.
+    pub async fn attempt(self) -> Result<Answer, reqwest::Error> {
+        let Self { http, method, url, headers, body, .. } = self;
+        let mut request = http.request(method.clone(), &url).headers(headers);
+        let sent = body.as_ref().map(|body| String::from_utf8_lossy(&body[..body.len().min(2_000)]).into_owned());
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let what = format!("{method} {url}\n{}", sent.unwrap_or_default());
+        let response = request.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = String::from_utf8_lossy(&response.bytes().await?).into_owned();
+        Ok(Answer { what, status, headers, text })
+    }
+}
+
 impl IntoFuture for Call {
     type Output = Answer;
     type IntoFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
+        let (location, what) = (self.location, format!("{} {}", self.method, self.url));
         Box::pin(async move {
-            let Self { http, method, url, headers, body, location } = self;
-            let mut request = http.request(method.clone(), &url).headers(headers);
-            let sent = body.as_ref().map(|body| String::from_utf8_lossy(&body[..body.len().min(2_000)]).into_owned());
-            if let Some(body) = body {
-                request = request.body(body);
-            }
-            let what = format!("{method} {url}\n{}", sent.unwrap_or_default());
-            let response = match request.send().await {
-                Ok(response) => response,
+            match self.attempt().await {
+                Ok(answer) => answer,
                 Err(error) => panic!("{location}: {what}\nwas not answered: {error:?}"),
-            };
-            let (status, headers) = (response.status(), response.headers().clone());
-            let text = match response.bytes().await {
-                Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-                Err(error) => panic!("{location}: {what}\nthe answer broke off: {error:?}"),
-            };
-            Answer { what, status, headers, text }
+            }
         })
     }
 }

@@ -15,8 +15,8 @@ use tenantry_shared::config::DatabaseConfig;
 use tenantry_shared::db;
 use url::Url;
 
-use crate::required;
 use crate::wait::eventually_within;
+use crate::{PostgresServer, required};
 
 /// Names of databases and locks of test runs begin with this; the run's number and the database's follow.
 const PREFIX: &str = "tenantry_test";
@@ -47,7 +47,8 @@ static RUN: LazyLock<Run> = LazyLock::new(|| {
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 async fn prepare_and_clean(ready: &Sender<u32>, bin: &Receiver<String>) {
-    let mut connection = superuser(None).connect().await.expect("TEST_DATABASE_URL must lead to a Postgres");
+    let mut connection =
+        superuser(&shared_server(), None).connect().await.expect("TEST_DATABASE_URL must lead to a Postgres");
     execute(&mut connection, &format!("select pg_advisory_lock({MAKING})")).await;
     drop_what_earlier_runs_left(&mut connection).await;
     // As long as this connection lives, the run does.
@@ -55,7 +56,7 @@ async fn prepare_and_clean(ready: &Sender<u32>, bin: &Receiver<String>) {
     execute(&mut connection, &format!("select pg_advisory_lock({RUNS}, {number})")).await;
     let template = format!("{PREFIX}_{number}_template");
     execute(&mut connection, &format!("create database {template}")).await;
-    db::migrate(&config(&template)).await.expect("the migrations run");
+    db::migrate(&config(&shared_server(), &template)).await.expect("the migrations run");
     execute(&mut connection, &format!("select pg_advisory_unlock({MAKING})")).await;
     ready.send(number).expect("a test waits for it");
     while let Ok(database) = bin.recv() {
@@ -84,17 +85,21 @@ async fn drop_what_earlier_runs_left(connection: &mut PgConnection) {
     }
 }
 
-fn superuser(database: Option<&str>) -> PgConnectOptions {
-    let options =
-        PgConnectOptions::from_str(&required("TEST_DATABASE_URL")).expect("TEST_DATABASE_URL is a Postgres URL");
+/// The Postgres that all tests share.
+fn shared_server() -> Url {
+    Url::parse(&required("TEST_DATABASE_URL")).expect("TEST_DATABASE_URL is a URL")
+}
+
+fn superuser(server: &Url, database: Option<&str>) -> PgConnectOptions {
+    let options = PgConnectOptions::from_str(server.as_str()).expect("TEST_DATABASE_URL is a Postgres URL");
     match database {
         Some(database) => options.database(database),
         None => options,
     }
 }
 
-fn url(database: &str, login: Option<(&str, &str)>) -> Url {
-    let mut url = Url::parse(&required("TEST_DATABASE_URL")).expect("TEST_DATABASE_URL is a URL");
+fn url(server: &Url, database: &str, login: Option<(&str, &str)>) -> Url {
+    let mut url = server.clone();
     url.set_path(database);
     if let Some((name, password)) = login {
         url.set_username(name).expect("a Postgres URL has a user");
@@ -111,8 +116,8 @@ pub(crate) fn parse<C: Args + FromArgMatches>(arguments: &[(&str, String)]) -> C
     C::from_arg_matches(&matches.expect("flags the binaries take")).expect("flags the binaries take")
 }
 
-fn config(database: &str) -> DatabaseConfig {
-    let (owner, app) = (url(database, None), url(database, Some((APP_ROLE, APP_PASSWORD))));
+fn config(server: &Url, database: &str) -> DatabaseConfig {
+    let (owner, app) = (url(server, database, None), url(server, database, Some((APP_ROLE, APP_PASSWORD))));
     parse(&[("database-url", owner.into()), ("database-app-url", app.into()), ("database-pool-size", "5".into())])
 }
 
@@ -143,10 +148,12 @@ impl Held {
     }
 }
 
-/// One test's database. It is dropped with this value.
+/// One test's database. It is dropped with this value, unless its server is the test's own.
 #[derive(Debug)]
 pub struct Database {
+    server: Url,
     name: String,
+    is_shared: bool,
     superuser: PgPool,
 }
 
@@ -155,23 +162,38 @@ impl Database {
     pub async fn create() -> Self {
         let run = &*RUN;
         let name = format!("{PREFIX}_{}_{}", run.number, COUNT.fetch_add(1, Ordering::Relaxed));
-        let mut connection = superuser(None).connect().await.expect("TEST_DATABASE_URL must lead to a Postgres");
+        let mut connection =
+            superuser(&shared_server(), None).connect().await.expect("TEST_DATABASE_URL must lead to a Postgres");
         execute(&mut connection, &format!("create database {name} template {PREFIX}_{}_template", run.number)).await;
         let _ = connection.close().await;
-        let superuser = PgPoolOptions::new().max_connections(2).connect_lazy_with(superuser(Some(&name)));
-        Self { name, superuser }
+        Self::of(shared_server(), name, true)
+    }
+
+    /// One in a server of the test's own.
+    pub async fn on(server: &PostgresServer) -> Self {
+        let database = Self::of(server.url(), "tenantry".to_owned(), false);
+        let mut connection = superuser(&database.server, None).connect().await.expect("our own server answers");
+        execute(&mut connection, &format!("create database {}", database.name)).await;
+        let _ = connection.close().await;
+        db::migrate(&config(&database.server, &database.name)).await.expect("the migrations run");
+        database
+    }
+
+    fn of(server: Url, name: String, is_shared: bool) -> Self {
+        let superuser = PgPoolOptions::new().max_connections(2).connect_lazy_with(superuser(&server, Some(&name)));
+        Self { server, name, is_shared, superuser }
     }
 
     /// How its owner, who is the server's superuser, connects.
     #[must_use]
     pub fn owner_url(&self) -> String {
-        url(&self.name, None).into()
+        url(&self.server, &self.name, None).into()
     }
 
     /// How API and worker connect.
     #[must_use]
     pub fn app_url(&self) -> String {
-        url(&self.name, Some((APP_ROLE, APP_PASSWORD))).into()
+        url(&self.server, &self.name, Some((APP_ROLE, APP_PASSWORD))).into()
     }
 
     /// A connection as the role that API and worker have, without a tenant.
@@ -219,7 +241,7 @@ impl Database {
 
     /// Executes a statement in a transaction that stays open: what it locks stays locked until [`Held::release`].
     pub async fn hold(&self, sql: &str) -> Held {
-        let mut connection = superuser(Some(&self.name)).connect().await.expect("the superuser signs in");
+        let mut connection = superuser(&self.server, Some(&self.name)).connect().await.expect("the superuser signs in");
         execute(&mut connection, "begin").await;
         execute(&mut connection, sql).await;
         Held(connection)
@@ -248,7 +270,9 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         // Not waited for; what is left when the process ends, the next run drops.
-        if let Ok(rubbish) = RUN.rubbish.lock() {
+        if self.is_shared
+            && let Ok(rubbish) = RUN.rubbish.lock()
+        {
             let _ = rubbish.send(self.name.clone());
         }
     }

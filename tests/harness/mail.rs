@@ -1,7 +1,7 @@
 //! Mails as they arrived, and the links in them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mail_parser::{Message, MessageParser};
 use url::Url;
@@ -15,12 +15,14 @@ pub struct Mail {
     pub sender: String,
     /// The envelope's recipients, as the client wrote them.
     pub recipients: Vec<String>,
+    /// When it was taken.
+    pub received: Instant,
     raw: Arc<[u8]>,
 }
 
 impl Mail {
     pub(crate) fn new(sender: String, recipients: Vec<String>, raw: Vec<u8>) -> Self {
-        Self { sender, recipients, raw: raw.into() }
+        Self { sender, recipients, received: Instant::now(), raw: raw.into() }
     }
 
     fn message(&self) -> Message<'_> {
@@ -37,6 +39,12 @@ impl Mail {
     #[must_use]
     pub fn subject(&self) -> String {
         self.message().subject().unwrap_or_default().to_owned()
+    }
+
+    /// What it says it was written at, in seconds since 1970.
+    #[must_use]
+    pub fn date(&self) -> Option<i64> {
+        self.message().date().map(mail_parser::DateTime::to_timestamp)
     }
 
     /// Its plain text, decoded.

@@ -111,17 +111,16 @@ impl Which {
         }
     }
 
-    /// Where it was built: cargo puts it beside the folder of the test binary.
+    /// Where it was built: cargo puts it beside our own binary, or a test's folder.
     ///
     /// # Panics
     /// If it was not built.
     #[must_use]
     pub fn path(self) -> PathBuf {
-        let test = std::env::current_exe().expect("a path");
-        let folder = test.parent().and_then(Path::parent).expect("target/debug");
-        let path = folder.join(self.name());
-        assert!(path.exists(), "{} is missing: build it with `cargo build --workspace`", path.display());
-        path
+        let ourselves = std::env::current_exe().expect("a path");
+        let path =
+            ourselves.ancestors().skip(1).take(2).map(|folder| folder.join(self.name())).find(|path| path.exists());
+        path.unwrap_or_else(|| panic!("{} is missing: build it with `cargo build --workspace`", self.name()))
     }
 }
 
@@ -240,8 +239,16 @@ impl Processes {
 
     /// The same, with mail going to another server.
     pub async fn start_with_mail_to(smtp_url: Option<String>) -> Self {
-        let (database, redis, smtp) =
-            (Arc::new(Database::create().await), RedisServer::start().await, Smtp::start().await);
+        Self::start_all(Arc::new(Database::create().await), smtp_url).await
+    }
+
+    /// The same, with a database of the caller's.
+    pub async fn start_on(database: Arc<Database>) -> Self {
+        Self::start_all(database, None).await
+    }
+
+    async fn start_all(database: Arc<Database>, smtp_url: Option<String>) -> Self {
+        let (redis, smtp) = (RedisServer::start().await, Smtp::start().await);
         let api_port = free_port();
         let address = Arc::new(Address::new(format!("http://127.0.0.1:{api_port}"), database, &Clock::default()));
         let mut processes = Self {
@@ -346,6 +353,13 @@ impl Processes {
         assert_eq!(code, Some(0), "{said}");
         let ended = tokio::time::timeout(Duration::from_secs(35), child.wait()).await.expect("it ends in time");
         assert!(ended.expect("it has a status").success(), "{} did not end well:\n{}", which.name(), self.log(which));
+    }
+
+    /// How much memory it holds, in KiB.
+    pub async fn memory(&mut self, which: Which) -> u64 {
+        let pid = self.child(which).as_ref().and_then(Child::id).expect("it runs").to_string();
+        let (_, said) = run_to_end("ps", &["-o", "rss=", "-p", &pid], &[]).await;
+        said.trim().parse().expect("a number")
     }
 
     /// Its metrics, as Prometheus reads them.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -43,6 +44,8 @@ struct State {
     transcript: Vec<String>,
     /// Messages that were received whole and have had no answer.
     hanging: usize,
+    /// How long each message waits for its answer.
+    delay: Duration,
     is_read: Vec<bool>,
 }
 
@@ -116,6 +119,11 @@ impl Smtp {
         self.plan(1, &Act::CloseAfter250);
     }
 
+    /// Answers each message only after `delay`, from now on.
+    pub fn slow_down(&self, delay: Duration) {
+        self.state().delay = delay;
+    }
+
     /// Closes the port and all connections, until [`Smtp::accept_connections`].
     pub fn refuse_connections(&self) {
         self.server.phase.send_modify(|phase| *phase |= 1);
@@ -132,9 +140,20 @@ impl Smtp {
         self.state().script.is_empty()
     }
 
+    /// Does nothing of what was planned and has not happened.
+    pub fn forget_plans(&self) {
+        self.state().script.clear();
+    }
+
+    /// How many messages hang: received whole, not answered.
+    #[must_use]
+    pub fn hanging(&self) -> usize {
+        self.state().hanging
+    }
+
     /// Waits until a message hangs: received whole, not answered.
     pub async fn until_a_message_hangs(&self) {
-        crate::eventually("a message that hangs", || async { (self.state().hanging > 0).then_some(()) }).await;
+        crate::eventually("a message that hangs", || async { (self.hanging() > 0).then_some(()) }).await;
     }
 
     /// Every mail that was taken, oldest first.
@@ -312,6 +331,8 @@ impl Conversation<'_> {
     }
 
     async fn decide(&mut self, raw: Vec<u8>) -> std::io::Result<bool> {
+        let delay = self.server.state().delay;
+        tokio::time::sleep(delay).await;
         let mail = Mail::new(self.sender.clone(), std::mem::take(&mut self.recipients), raw);
         match self.server.next_act(Stage::Message) {
             Some(Act::Answer(_, reply)) => self.say(&reply).await?,

@@ -65,6 +65,13 @@ async fn a_wrong_configuration_is_one_line_that_a_person_understands() {
         (Which::Api, "serve", "SECRET_KEY", "secret-word", "shorter than 32 characters"),
         (Which::Api, "serve", "PUBLIC_URL", "http://accounts.example.com", "must be https"),
         (Which::Api, "serve", "PUBLIC_URL", "https://accounts.example.com/here", "no path"),
+        (
+            Which::Api,
+            "serve",
+            "EMAIL_EVENTS_SECRET",
+            "secret-word",
+            "EMAIL_EVENTS_SECRET is shorter than 32 characters",
+        ),
         (Which::Api, "serve", "LISTEN_ADDR", "203.0.113.1:80", "LISTEN_ADDR"),
         (Which::Worker, "run", "SMTP_URL", "ftp://u:secret-word@h", "SMTP_URL"),
         (Which::Worker, "run", "MAIL_FROM", "nobody", "MAIL_FROM"),

@@ -28,7 +28,7 @@ async fn a_mail_the_server_takes_is_sent() {
     assert_eq!((&email["to"], &email["attempts"]), (&"Bob@Example.com".into(), &1.into()));
     assert!(email["sent_at"].is_string() && email["last_error"].is_null(), "{email}");
     let id = email["id"].as_str().expect("an id");
-    assert!(mail.header("Message-ID").is_some_and(|header| header.starts_with(&format!("<{id}@"))));
+    assert!(mail.header("Message-ID").is_some_and(|header| header.starts_with(&format!("<{id}."))));
     assert_eq!(mail.header("Auto-Submitted").as_deref(), Some("auto-generated"));
     let one = admin.get(&format!("/emails/{id}")).await.ok();
     assert_eq!(one, email);
@@ -60,13 +60,28 @@ async fn a_mail_the_server_refuses_has_failed_and_can_be_retried() {
     let email = until(&admin, &invitation, "failed").await;
     assert!(email["last_error"].as_str().is_some_and(|words| words.contains("No such mailbox here")), "{email}");
     app.settle().await;
-    assert_eq!(app.mailbox().all().len(), 0);
+    assert_eq!(app.mailbox().count_to("bob@example.com"), 0);
 
     let retry = format!("/emails/{}/retry", email["id"].as_str().expect("an id"));
     admin.call(reqwest::Method::POST, &retry).await.accepted();
     app.mailbox().last_to("bob@example.com").await;
     until(&admin, &invitation, "sent").await;
     admin.call(reqwest::Method::POST, &retry).await.problem(409, "email_not_retryable");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_mail_that_waits_for_its_next_attempt_can_be_sent_now() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    app.smtp().answer_next(Stage::Recipient, 1, "451 4.3.0 Come back later");
+    let invitation = admin.invite("bob@example.com", "reader").await;
+    let email = until(&admin, &invitation, "deferred").await;
+    app.database().execute("update outbox set due_at = due_at + interval '1 hour'").await;
+    let retry = format!("/emails/{}/retry", email["id"].as_str().expect("an id"));
+    admin.call(reqwest::Method::POST, &retry).await.accepted();
+    app.mailbox().last_to("bob@example.com").await;
+    until(&admin, &invitation, "sent").await;
     app.finish().await;
 }
 

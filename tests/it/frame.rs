@@ -16,6 +16,9 @@ pub(crate) const OPEN: &[&str] = &[
     "decline_invitation",
 ];
 
+/// Operations for other systems, which sign what they send.
+pub(crate) const SIGNED: &[&str] = &["record_email_events"];
+
 pub(crate) fn document() -> Value {
     serde_json::from_str(&tenantry_api::document()).expect("JSON")
 }

@@ -1,6 +1,7 @@
 //! The worker's configuration.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
@@ -23,13 +24,16 @@ pub struct WorkerConfig {
     /// A file that holds SMTP_URL.
     #[arg(long, env)]
     pub smtp_url_file: Option<PathBuf>,
-    /// Connections to the mail server at most.
+    /// Connections to the mail server at most. Bulk mail leaves one of them free.
     #[arg(long, env, default_value_t = 4)]
     pub smtp_connections: usize,
+    /// Mails a second to the mail server at most, from this worker; as many as it takes, if not given.
+    #[arg(long, env)]
+    pub smtp_per_second: Option<NonZeroU32>,
     /// Who mails come from: `Accounts <accounts@example.com>`.
     #[arg(long, env)]
     pub mail_from: String,
-    /// Jobs at a time.
+    /// Jobs at a time, of each of the two lanes: interactive and bulk.
     #[arg(long, env, default_value_t = 8)]
     pub worker_concurrency: usize,
     /// Whether this worker also runs what recurs: reminders, notices, cleaning up. One of many workers does it each time.

@@ -7,6 +7,7 @@
 mod config;
 mod jobs;
 pub mod mail;
+pub mod parked;
 pub mod queue;
 pub mod schedule;
 
@@ -76,7 +77,7 @@ pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, Confi
         links: Links::new(&config.common.secret_key()?).map_err(trouble)?,
         public_url: Arc::new(config.common.public_url()?),
         from: Arc::new(mail::sender(&config.mail_from).map_err(|e| ConfigError(format!("MAIL_FROM {e}.")))?),
-        smtp: SmtpTransport::new(smtp_url.expose_secret(), config.smtp_connections)
+        smtp: SmtpTransport::new(smtp_url.expose_secret(), config.smtp_connections, config.smtp_per_second)
             .map_err(|e| ConfigError(format!("SMTP_URL: {e}")))?,
         db: db.clone(),
     };
@@ -107,7 +108,7 @@ pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, Confi
 
 impl Worker {
     async fn handle(&self, job: JobRef) {
-        match outbox::take(&self.db, job).await {
+        match outbox::take(&self.db, &job).await {
             Ok(Taken::Claimed(claim)) => {
                 if let Err(error) = self.hold(&claim, self.run(&claim)).await {
                     // The lease runs out, and the job comes again.
@@ -115,6 +116,7 @@ impl Worker {
                 }
             }
             Ok(Taken::Parked(claim)) => {
+                metrics::counter!("tenantry_jobs_parked_total", "job" => claim.job.name()).increment(1);
                 tracing::error!(job = ?claim.job, "a job crashed too often and was put aside");
                 if let Err(error) = self.own_up(&claim).await {
                     tracing::warn!(job = ?claim.job, %error, "what was put aside could not be marked");

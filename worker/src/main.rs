@@ -1,7 +1,5 @@
 //! `tenantry-worker`: does the jobs that the API asks for, and what recurs.
 
-mod commands;
-
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -9,6 +7,8 @@ use tenantry_shared::clock::Clock;
 use tenantry_shared::config::ConfigError;
 use tenantry_shared::telemetry;
 use tenantry_worker::WorkerConfig;
+use tenantry_worker::parked::{self, ParkedCommand};
+use tenantry_worker::schedule::command::{self, ScheduleCommand};
 
 /// The worker of Tenantry: sends mail, and runs what recurs.
 #[derive(Debug, Parser)]
@@ -22,15 +22,20 @@ struct Cli {
 enum Command {
     /// Take jobs from Redis and do them, until told to stop.
     Run(Box<WorkerConfig>),
+    /// Look after jobs that were put aside because they crashed too often.
+    #[command(subcommand)]
+    Parked(ParkedCommand),
     /// See what recurs, or run some of it now.
     #[command(subcommand)]
-    Schedule(commands::schedule::Command),
+    Schedule(ScheduleCommand),
 }
 
 fn main() -> ExitCode {
+    const NAME: &str = "tenantry-worker";
     match Cli::parse().command {
-        Command::Run(config) => telemetry::run("tenantry-worker", run(&config)),
-        Command::Schedule(command) => telemetry::run("tenantry-worker", commands::schedule::run(&command)),
+        Command::Run(config) => telemetry::run(NAME, run(&config)),
+        Command::Parked(command) => telemetry::run(NAME, parked::run(&command)),
+        Command::Schedule(command) => telemetry::run(NAME, command::run(&command)),
     }
 }
 

@@ -60,9 +60,9 @@ pub enum QueueError {
     Ended(String),
 }
 
-/// Runs `handler` for every job that arrives, at most `concurrency` at a time, until `shutdown` is cancelled.
+/// Runs `handler` for every job that arrives, at most `concurrency` at a time of each lane, until `shutdown` is cancelled.
 ///
-/// Jobs of the interactive lane go first. A Redis that is down, at the start or later, is waited for; it never ends
+/// The lanes do not wait for each other: however many bulk jobs hang, an interactive one has a slot. A Redis that is down, at the start or later, is waited for; it never ends
 /// this function. A handler that panics loses its job, which is logged, and nothing else. After the shutdown no job
 /// is taken any more, running ones get 30 seconds, and what is left then is aborted.
 ///
@@ -79,10 +79,15 @@ where
     F: Fn(JobRef) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    let source = Source::new(redis_url, namespace)?;
-    let slots = Arc::new(Semaphore::new(concurrency.max(1)));
+    let client = Client::open(redis_url).map_err(QueueError::Url)?;
     let (sender, arriving) = mpsc::channel(1);
-    let _popping = AbortOnDropHandle::new(tokio::spawn(source.feed(slots, sender, shutdown.clone())));
+    let _popping = Lane::ALL.map(|lane| {
+        let slots = Arc::new(Semaphore::new(concurrency.max(1)));
+        let source =
+            Source { client: client.clone(), lane, key: lane.redis_key(namespace), connection: None, outage: None };
+        AbortOnDropHandle::new(tokio::spawn(source.feed(slots, sender.clone(), shutdown.clone())))
+    });
+    drop(sender);
 
     let worker = worker(arriving, handler);
 
@@ -203,10 +208,11 @@ impl BackendConfig for Arrivals {
     }
 }
 
-/// The lanes in Redis, over a connection of its own: a blocking command holds up everything behind it.
+/// A lane in Redis, over a connection of its own: a blocking command holds up everything behind it.
 struct Source {
     client: Client,
-    lanes: [String; 2],
+    lane: Lane,
+    key: String,
     connection: Option<MultiplexedConnection>,
     outage: Option<Outage>,
 }
@@ -217,16 +223,6 @@ struct Outage {
 }
 
 impl Source {
-    fn new(redis_url: &str, namespace: &str) -> Result<Self, QueueError> {
-        Ok(Self {
-            client: Client::open(redis_url).map_err(QueueError::Url)?,
-            // In the order of their priority: BRPOP looks at the keys from left to right each time.
-            lanes: Lane::ALL.map(|lane| lane.redis_key(namespace)),
-            connection: None,
-            outage: None,
-        })
-    }
-
     /// Pops a job for every slot that gets free, until the shutdown. Dropping `to` tells apalis that this was all.
     async fn feed(mut self, slots: Arc<Semaphore>, to: mpsc::Sender<Arrival>, shutdown: CancellationToken) {
         loop {
@@ -277,13 +273,13 @@ impl Source {
             }
         };
         let popped: Option<(String, Vec<u8>)> =
-            redis::cmd("BRPOP").arg(&self.lanes).arg(POP_TIMEOUT.as_secs_f64()).query_async(connection).await?;
-        Ok(popped.map(|(_lane, payload)| payload))
+            redis::cmd("BRPOP").arg(&self.key).arg(POP_TIMEOUT.as_secs_f64()).query_async(connection).await?;
+        Ok(popped.map(|(_key, payload)| payload))
     }
 
     fn note_answer(&mut self) {
         if let Some(outage) = self.outage.take() {
-            tracing::info!(after = ?outage.since.elapsed(), "Redis is back");
+            tracing::info!(lane = self.lane.name(), after = ?outage.since.elapsed(), "Redis is back");
         }
     }
 
@@ -291,7 +287,7 @@ impl Source {
     fn note_failure(&mut self, error: &RedisError) -> Duration {
         self.connection = None;
         let outage = self.outage.get_or_insert_with(|| {
-            tracing::warn!(%error, "no jobs can be taken from Redis, trying again until they can");
+            tracing::warn!(lane = self.lane.name(), %error, "no jobs can be taken from Redis, trying again until they can");
             Outage { since: Instant::now(), delay: FIRST_DELAY }
         });
         let delay = outage.delay;

@@ -56,10 +56,12 @@ pub(crate) struct Delivery {
     pub(super) status: DeliveryStatus,
     /// How often it was tried.
     pub(super) attempts: i32,
-    /// The mail server's words, when it would not take it.
+    /// Why it did not arrive, in the mail system's words.
     pub(super) last_error: Option<String>,
     /// When the mail server took it.
     pub(super) sent_at: Option<DateTime<Utc>>,
+    /// When the invitee's mail server had it, where that was reported.
+    pub(super) delivered_at: Option<DateTime<Utc>>,
 }
 
 /// An invitation.
@@ -116,6 +118,7 @@ impl InvitationOut {
                 attempts: invitation.delivery_attempts.unwrap_or(0),
                 last_error: invitation.delivery_last_error,
                 sent_at: invitation.delivery_sent_at,
+                delivered_at: invitation.delivery_delivered_at,
             },
             version: invitation.version,
         }

@@ -6,15 +6,17 @@ use uuid::Uuid;
 
 use super::Kind;
 use crate::db::Tx;
+use crate::email_address::{mailbox_key, shown};
 use crate::error::{Error, Result};
 use crate::ids::{EmailId, InvitationId, OrganizationId, PasswordResetId};
+use crate::invitations;
 use crate::outbox::Claim;
 use crate::users;
 
 /// A mail with all that is needed to render it, less the links' secrets, which the worker mints.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// The row; also the left side of the Message-ID, so that a mail sent twice is seen to be one.
+    /// The row; its Message-ID is made of it, so that a mail sent twice is seen to be one.
     pub id: EmailId,
     /// To whom, as typed.
     pub to_address: String,
@@ -65,6 +67,11 @@ pub enum Content {
         inviter_first_name: String,
         invitee: String,
     },
+    InvitationBounced {
+        inviter_first_name: String,
+        invitee: String,
+        words: Option<String>,
+    },
     InvitationReminder {
         id: InvitationId,
         generation: i32,
@@ -99,7 +106,7 @@ pub enum Verdict {
 }
 
 /// Loads a mail as things stand now and marks it as being sent. One that was overtaken (revoked, resent, used) is
-/// marked as canceled.
+/// marked as canceled, one whose address was suppressed meanwhile as that.
 pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
     let Some(row) = sqlx::query!(
         r#"select e.kind, e.to_address, e.locale, e.status, e.generation,
@@ -113,6 +120,7 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
                   p.used_at, p.superseded_at, p.valid_until as "reset_valid_until?",
                   u.first_name as "first_name?", u.is_active as "is_active?", u.password_changed_at, u.expiry_date,
                   nullif(trim(concat(invited.first_name, ' ', invited.last_name)), '') as invitee_name,
+                  about.last_error as "about_last_error?",
                   exists (select from email_opt_outs x where x.organization_id = i.organization_id and x.email_key = i.email_key
                       and x.covers = 'reminders') as "wants_no_reminders!"
            from email_messages e
@@ -123,6 +131,7 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
            left join password_resets p on p.organization_id = e.organization_id and p.id = e.password_reset_id
            left join users u on u.organization_id = e.organization_id and u.id = e.user_id
            left join users invited on invited.organization_id = i.organization_id and invited.email_key = i.email_key
+           left join email_messages about on about.organization_id = e.organization_id and about.id = e.about_email_id
            where e.organization_id = $1 and e.id = $2
            for update of e"#,
         tx.organization_id() as OrganizationId,
@@ -142,6 +151,7 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
         && row.is_active == Some(true)
         && row.reset_valid_until.is_some_and(|until| until > tx.now());
     let first_name = row.first_name.unwrap_or_default();
+    let invitee = row.invitee.as_deref().map(|address| shown(address).into_owned());
     let content = if row.deleted_at.is_some() {
         None
     } else {
@@ -156,7 +166,8 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
                 })
                 .zip(row.invitation_id.zip(row.generation))
                 .map(|(valid_until, (id, generation))| {
-                    let (inviter, role) = (row.inviter.or(row.inviter_email), row.role);
+                    let inviter = row.inviter.or(row.inviter_email.map(|address| shown(&address).into_owned()));
+                    let role = row.role;
                     match kind {
                         Kind::InvitationReminder => {
                             Content::InvitationReminder { id, generation, inviter, role, valid_until }
@@ -175,14 +186,21 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
             Kind::PasswordChanged => {
                 row.password_changed_at.map(|changed_at| Content::PasswordChanged { first_name, changed_at })
             }
-            Kind::InvitationAccepted => row.invitee.map(|invitee| Content::InvitationAccepted {
+            Kind::InvitationAccepted => invitee.map(|invitee| Content::InvitationAccepted {
                 inviter_first_name: first_name,
                 invitee_name: row.invitee_name.unwrap_or_else(|| invitee.clone()),
                 invitee,
             }),
             Kind::InvitationDeclined => {
-                row.invitee.map(|invitee| Content::InvitationDeclined { inviter_first_name: first_name, invitee })
+                invitee.map(|invitee| Content::InvitationDeclined { inviter_first_name: first_name, invitee })
             }
+            Kind::InvitationBounced => invitee
+                .filter(|_| row.invitation_state.as_deref() == Some("open") && row.is_active == Some(true))
+                .map(|invitee| Content::InvitationBounced {
+                    inviter_first_name: first_name,
+                    invitee,
+                    words: row.about_last_error,
+                }),
             Kind::AccountExpiring => row
                 .expiry_date
                 .filter(|day| row.is_active == Some(true) && users::is_near(*day, tx.now()))
@@ -190,15 +208,19 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
         }
     };
     let status = if content.is_some() { "sending" } else { "canceled" };
-    sqlx::query!(
-        "update email_messages set status = $3, version = version + 1 where organization_id = $1 and id = $2",
+    let status = sqlx::query_scalar!(
+        "update email_messages set version = version + 1, status = case when $3 = 'sending' and exists (
+             select from email_suppressions s where s.organization_id = $1 and s.address_key = $4
+         ) then 'suppressed' else $3 end
+         where organization_id = $1 and id = $2 returning status",
         tx.organization_id() as OrganizationId,
         id as EmailId,
-        status
+        status,
+        mailbox_key(&row.to_address)
     )
-    .execute(tx.connection())
+    .fetch_one(tx.connection())
     .await?;
-    Ok(content.map_or(Loaded::Nothing, |content| {
+    Ok(content.filter(|_| status == "sending").map_or(Loaded::Nothing, |content| {
         Loaded::Send(Box::new(Outgoing {
             id,
             to_address: row.to_address,
@@ -214,7 +236,8 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
 /// Records what came of an attempt, and ends or postpones its job in the same transaction.
 pub async fn record(tx: &mut Tx, claim: &Claim, id: EmailId, verdict: &Verdict) -> Result<()> {
     let row = sqlx::query!(
-        "select attempts, give_up_at from email_messages where organization_id = $1 and id = $2 for update",
+        "select kind, status, last_error, attempts, give_up_at from email_messages
+         where organization_id = $1 and id = $2 for update",
         tx.organization_id() as OrganizationId,
         id as EmailId
     )
@@ -227,6 +250,8 @@ pub async fn record(tx: &mut Tx, claim: &Claim, id: EmailId, verdict: &Verdict) 
     let attempts = row.attempts + 1;
     let next = tx.now() + backoff(attempts, Uuid::from(id));
     let (status, error) = match verdict {
+        // A report was faster than this record: what it says came later.
+        _ if matches!(row.status.as_str(), "bounced" | "complained") => (row.status.as_str(), row.last_error.as_ref()),
         Verdict::Sent => ("sent", None),
         Verdict::NotNow(words) if next < row.give_up_at => ("deferred", Some(words)),
         Verdict::NotNow(words) => ("failed", Some(words)),
@@ -234,35 +259,24 @@ pub async fn record(tx: &mut Tx, claim: &Claim, id: EmailId, verdict: &Verdict) 
     };
     sqlx::query!(
         "update email_messages
-         set status = $3, attempts = $4, last_error = $5, sent_at = case when $3 = 'sent' then $6::timestamptz end, version = version + 1
+         set status = $3, attempts = $4, last_error = $5, sent_at = $6, version = version + 1
          where organization_id = $1 and id = $2",
         tx.organization_id() as OrganizationId,
         id as EmailId,
         status,
         attempts,
         error,
-        tx.now()
+        matches!(verdict, Verdict::Sent).then_some(tx.now())
     )
     .execute(tx.connection())
     .await?;
+    if status == "failed" && row.kind == Kind::Invitation.name() {
+        invitations::tell_of_bounce(tx, id).await?;
+    }
     match status {
         "deferred" => claim.postpone(tx, next).await,
         _ => claim.finish(tx).await,
     }
-}
-
-/// Gives up a mail whose job was put aside. An administrator can retry it.
-pub async fn give_up(tx: &mut Tx, id: EmailId) -> Result<()> {
-    sqlx::query!(
-        "update email_messages set status = 'failed', last_error = 'The worker ended several times over this mail.',
-             version = version + 1
-         where organization_id = $1 and id = $2 and status in ('queued', 'sending', 'deferred')",
-        tx.organization_id() as OrganizationId,
-        id as EmailId
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
 }
 
 /// Exponential, from 3 s doubling to 15 min, with up to a quarter less so that mails deferred together do not return

@@ -1,18 +1,25 @@
 //! Mails and how their delivery stands. A row says what, to whom and in which language; never a body, link or secret.
 
 mod delivery;
+mod events;
 mod opt_outs;
+mod parking;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-pub use delivery::{Content, Loaded, Outgoing, Verdict, give_up, load, record};
+pub use delivery::{Content, Loaded, Outgoing, Verdict, load, record};
+pub use events::{DeliveryEvent, Happened, Recorded, message_id, record_events};
 pub use opt_outs::{OptOutPreview, preview_opt_out, stop_reminders};
+pub use parking::give_up;
+pub(crate) use parking::requeue;
 
 use crate::access::{Access, RetryEmail, ViewEmail};
 use crate::audit::Event;
 use crate::db::Tx;
+use crate::email_address::mailbox_key;
+use crate::email_suppressions::is_suppressed;
 use crate::error::{Refusal, Result};
 use crate::ids::{EmailId, InvitationId, OrganizationId, PasswordResetId, UserId};
 use crate::outbox::{Job, Lane};
@@ -36,6 +43,8 @@ pub enum Kind {
     InvitationAccepted,
     /// To an inviter.
     InvitationDeclined,
+    /// To an inviter: the invitation's mail could not be delivered.
+    InvitationBounced,
     /// To an invitee who has not decided yet, with the same links.
     InvitationReminder,
     /// To a user whose account ends soon.
@@ -43,13 +52,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Invitation,
         Self::Welcome,
         Self::PasswordReset,
         Self::PasswordChanged,
         Self::InvitationAccepted,
         Self::InvitationDeclined,
+        Self::InvitationBounced,
         Self::InvitationReminder,
         Self::AccountExpiring,
     ];
@@ -64,6 +74,7 @@ impl Kind {
             Self::PasswordChanged => "password_changed",
             Self::InvitationAccepted => "invitation_accepted",
             Self::InvitationDeclined => "invitation_declined",
+            Self::InvitationBounced => "invitation_bounced",
             Self::InvitationReminder => "invitation_reminder",
             Self::AccountExpiring => "account_expiring",
         }
@@ -85,13 +96,16 @@ pub(crate) struct NewEmail<'a> {
     pub(crate) password_reset_id: Option<PasswordResetId>,
 }
 
-/// Writes a mail down and asks for it to be sent.
+/// Writes a mail down and asks for it to be sent, unless its address is suppressed: then that is what is written.
 pub(crate) async fn queue(tx: &mut Tx, email: NewEmail<'_>, lane: Lane) -> Result<EmailId> {
     let id: EmailId = tx.new_id();
-    sqlx::query!(
+    let status = sqlx::query_scalar!(
         "insert into email_messages (organization_id, id, kind, to_address, locale, invitation_id, generation, user_id,
-             password_reset_id, created_at, give_up_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             password_reset_id, created_at, give_up_at, status)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, case when exists (
+             select from email_suppressions s where s.organization_id = $1 and s.address_key = $12
+         ) then 'suppressed' else 'queued' end)
+         returning status",
         tx.organization_id() as OrganizationId,
         id as EmailId,
         email.kind.name(),
@@ -102,11 +116,14 @@ pub(crate) async fn queue(tx: &mut Tx, email: NewEmail<'_>, lane: Lane) -> Resul
         email.user_id as Option<UserId>,
         email.password_reset_id as Option<PasswordResetId>,
         tx.now(),
-        tx.now() + GIVE_UP_AFTER
+        tx.now() + GIVE_UP_AFTER,
+        mailbox_key(email.to)
     )
-    .execute(tx.connection())
+    .fetch_one(tx.connection())
     .await?;
-    tx.enqueue(Job::SendEmail(id), lane).await?;
+    if status == "queued" {
+        tx.enqueue(Job::SendEmail(id), lane).await?;
+    }
     Ok(id)
 }
 
@@ -139,6 +156,7 @@ pub struct Email {
     pub last_error: Option<String>,
     pub created_at: DateTime<Utc>,
     pub sent_at: Option<DateTime<Utc>>,
+    pub delivered_at: Option<DateTime<Utc>>,
     pub version: i64,
 }
 
@@ -187,7 +205,8 @@ pub async fn get(tx: &mut Tx, _by: &Access<ViewEmail>, id: EmailId) -> Result<Em
 async fn find(tx: &mut Tx, id: EmailId) -> Result<Option<Email>> {
     let email = sqlx::query_as!(
         Email,
-        "select id, kind, to_address, locale, invitation_id, user_id, status, attempts, last_error, created_at, sent_at, version
+        "select id, kind, to_address, locale, invitation_id, user_id, status, attempts, last_error, created_at, sent_at,
+             delivered_at, version
          from email_messages where organization_id = $1 and id = $2 for update",
         tx.organization_id() as OrganizationId,
         id as EmailId
@@ -197,13 +216,22 @@ async fn find(tx: &mut Tx, id: EmailId) -> Result<Option<Email>> {
     Ok(email)
 }
 
-/// Sends a mail that failed or waits for its next attempt once more, now, and for another day if need be.
+/// Sends a mail that did not arrive, or waits for its next attempt, once more: now, and for another day if need be.
+///
+/// Errors: 409 `email_not_retryable`, 409 `address_suppressed`.
 pub async fn retry(tx: &mut Tx, _by: &Access<RetryEmail>, id: EmailId) -> Result<Email> {
     let email = find(tx, id).await?.ok_or_else(Refusal::not_found)?;
-    if !matches!(email.status.as_str(), "failed" | "deferred" | "bounced") {
+    if !matches!(email.status.as_str(), "failed" | "deferred" | "bounced" | "complained" | "suppressed") {
         return Err(Refusal::conflict(
             "email_not_retryable",
             format!("A mail that is {} can't be sent again. An invitation can be resent.", email.status),
+        )
+        .into());
+    }
+    if is_suppressed(tx, &email.to_address).await? {
+        return Err(Refusal::conflict(
+            "address_suppressed",
+            "This address is on the suppression list: take it off to mail it again.",
         )
         .into());
     }

@@ -6,14 +6,14 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::close::close;
+use super::inviter::tell;
 use super::{Status, status};
 use crate::access::{Actor, Origin};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
-use crate::emails::{self, Kind, NewEmail};
+use crate::emails::Kind;
 use crate::error::{Refusal, Result};
 use crate::ids::{FolderId, InvitationId, OrganizationId, RoleId, UserGroupId, UserId};
-use crate::outbox::Lane;
 use crate::passwords::{Hasher, Wearer, check_policy, policy_of};
 use crate::roles;
 use crate::secret::{Link, LinkKind, Links};
@@ -165,7 +165,7 @@ pub async fn accept(
     tx.act_as(Actor::User { id: user, name: open.email.clone(), session_id: None });
     join_groups(&mut tx, &open, user).await?;
     close(&mut tx, open.id, "accepted").await?;
-    tell_inviter(&mut tx, &open, Kind::InvitationAccepted).await?;
+    tell(&mut tx, open.id, open.invited_by, Kind::InvitationAccepted).await?;
     let session = sessions::create(&mut tx, user).await?;
     let event = Event::new("invitation.accepted", "invitation", open.id, &open.email);
     tx.audit(event.with(json!({ "user": user }))).await?;
@@ -202,31 +202,7 @@ pub async fn decline(db: &Db, links: &Links, token: &str, origin: Origin) -> Res
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin).await?;
     let open = get_open(&mut tx, &link).await?;
     close(&mut tx, open.id, "declined").await?;
-    tell_inviter(&mut tx, &open, Kind::InvitationDeclined).await?;
+    tell(&mut tx, open.id, open.invited_by, Kind::InvitationDeclined).await?;
     tx.audit(Event::new("invitation.declined", "invitation", open.id, &open.email)).await?;
     tx.commit().await
-}
-
-async fn tell_inviter(tx: &mut Tx, open: &Open, kind: Kind) -> Result<()> {
-    let Some(inviter) = open.invited_by else { return Ok(()) };
-    let row = sqlx::query!(
-        r#"select u.email, coalesce(u.preferences ->> 'lang', o.locale) as "locale!"
-           from users u join organizations o on o.organization_id = u.organization_id
-           where u.organization_id = $1 and u.id = $2 and u.is_active"#,
-        tx.organization_id() as OrganizationId,
-        inviter as UserId
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    let Some(row) = row else { return Ok(()) };
-    let email = NewEmail {
-        kind,
-        to: &row.email,
-        locale: &row.locale,
-        invitation: Some((open.id, 0)),
-        user_id: Some(inviter),
-        password_reset_id: None,
-    };
-    emails::queue(tx, email, Lane::Interactive).await?;
-    Ok(())
 }

@@ -3,6 +3,7 @@
 mod accept;
 mod close;
 mod create;
+mod inviter;
 mod remind;
 mod resend;
 
@@ -13,6 +14,7 @@ pub use accept::{Accept, Accepted, Preview, accept, decline, preview};
 pub use close::revoke;
 pub(crate) use create::invite_first_administrator;
 pub use create::{InvitationInput, NewInvitation, create};
+pub(crate) use inviter::tell_of_bounce;
 pub use remind::remind_some;
 pub use resend::{ResendMany, resend, resend_many, resend_some};
 
@@ -57,6 +59,7 @@ pub struct Invitation {
     pub delivery_attempts: Option<i32>,
     pub delivery_last_error: Option<String>,
     pub delivery_sent_at: Option<DateTime<Utc>>,
+    pub delivery_delivered_at: Option<DateTime<Utc>>,
     pub version: i64,
 }
 
@@ -82,7 +85,7 @@ const COLUMNS: &str = "i.id, i.invitee_identifier, r.name as role, i.folder_id, 
      i.resent_count, array(select g.user_group_id from invitation_user_groups g \
      where g.organization_id = i.organization_id and g.invitation_id = i.id order by 1) as user_groups, i.locale, i.message, \
      e.status as delivery_status, e.attempts as delivery_attempts, e.last_error as delivery_last_error, \
-     e.sent_at as delivery_sent_at, i.version";
+     e.sent_at as delivery_sent_at, e.delivered_at as delivery_delivered_at, i.version";
 const FROM: &str = "invitations i \
      left join roles r on r.organization_id = i.organization_id and r.id = i.role_id \
      left join email_messages e on e.organization_id = i.organization_id and e.id = i.email_id";

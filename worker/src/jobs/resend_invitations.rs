@@ -1,5 +1,7 @@
 //! Resends many invitations, part by part.
 
+use std::time::{Duration, Instant};
+
 use tenantry_shared::Result;
 use tenantry_shared::ids::JobId;
 use tenantry_shared::invitations;
@@ -7,8 +9,19 @@ use tenantry_shared::outbox::Claim;
 
 use crate::Worker;
 
-/// Goes on until all is done. Each part commits with its progress, so a crash in between loses and doubles nothing.
+/// How long it keeps its place in the lane before others have their turn.
+const TURN: Duration = Duration::from_secs(2);
+
+/// Each part commits with its progress, so a crash in between loses and doubles nothing.
 pub(crate) async fn run(worker: &Worker, claim: &Claim, id: JobId) -> Result<()> {
-    while invitations::resend_some(&worker.db, claim, id).await? {}
+    let start = Instant::now();
+    while invitations::resend_some(&worker.db, claim, id).await? {
+        if start.elapsed() > TURN {
+            let mut tx = claim.begin(&worker.db).await?;
+            let now = tx.now();
+            claim.postpone(&mut tx, now).await?;
+            return tx.commit().await;
+        }
+    }
     Ok(())
 }

@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use crate::Worker;
 use crate::mail::{
-    self, AccountExpiringMail, Branding, Context, InvitationAcceptedMail, InvitationDeclinedMail, InvitationMail,
-    InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, SendError, WelcomeMail,
+    self, AccountExpiringMail, Branding, Context, InvitationAcceptedMail, InvitationBouncedMail,
+    InvitationDeclinedMail, InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail,
+    SendError, WelcomeMail,
 };
 
 /// Loads the mail as things stand now, mints its links, sends it, records what came of it.
@@ -29,7 +30,7 @@ pub(crate) async fn run(worker: &Worker, claim: &Claim, id: EmailId) -> Result<(
         }
     };
     tx.commit().await?;
-    let verdict = send(worker, claim.tenant(), &outgoing).await;
+    let verdict = send(worker, claim, &outgoing).await;
     report(&outgoing, &verdict);
     // The server may have it: our record must follow, however long Postgres is away, or it would be sent twice.
     while let Err(error) = record(worker, claim, id, &verdict).await {
@@ -45,12 +46,12 @@ async fn record(worker: &Worker, claim: &Claim, id: EmailId, verdict: &Verdict) 
     tx.commit().await
 }
 
-async fn send(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Verdict {
-    let message = match compose(worker, tenant, outgoing) {
+async fn send(worker: &Worker, claim: &Claim, outgoing: &Outgoing) -> Verdict {
+    let message = match compose(worker, claim.tenant(), outgoing) {
         Ok(message) => message,
         Err(error) => return Verdict::Never(error),
     };
-    match worker.smtp.send(&message).await {
+    match worker.smtp.send(&message, claim.lane).await {
         Ok(_) => Verdict::Sent,
         Err(SendError::Permanent(words)) => Verdict::Never(words),
         Err(SendError::Transient(words)) => Verdict::NotNow(words),
@@ -71,7 +72,7 @@ fn compose(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Result<mail
     };
     let rendered = mail::render(&letter(worker, tenant, outgoing), &context).map_err(|e| e.to_string())?;
     // The same whenever this mail is sent, so that a mail sent twice is seen to be one.
-    let message_id = format!("<{}@{}>", outgoing.id, worker.public_url.host());
+    let message_id = emails::message_id(tenant, outgoing.id, worker.public_url.host());
     let reply_to = context.branding.reply_to.as_deref();
     let now = worker.db.clock().now();
     mail::message(rendered, &worker.from, &outgoing.to_address, reply_to, &message_id, now).map_err(|e| e.to_string())
@@ -129,6 +130,14 @@ fn letter(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Mail {
                 organization,
                 inviter_first_name: inviter_first_name.clone(),
                 invitee: invitee.clone(),
+            })
+        }
+        Content::InvitationBounced { inviter_first_name, invitee, words } => {
+            Mail::InvitationBounced(InvitationBouncedMail {
+                organization,
+                inviter_first_name: inviter_first_name.clone(),
+                invitee: invitee.clone(),
+                words: words.clone(),
             })
         }
         Content::InvitationReminder { id, generation, inviter, role, valid_until } => {

@@ -4,11 +4,9 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use minijinja::{Value, context};
+use tenantry_shared::text::lines;
 
-use super::{
-    catalogue::{Catalogue, MissingString},
-    text::lines,
-};
+use super::catalogue::{Catalogue, MissingString};
 
 /// Longest message of an inviter, in characters.
 const LONGEST_MESSAGE: usize = 2_000;
@@ -97,6 +95,19 @@ pub struct InvitationDeclinedMail {
     pub invitee: String,
 }
 
+/// To an inviter: the invitation's mail could not be delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvitationBouncedMail {
+    /// The organization's name.
+    pub organization: String,
+    /// The recipient's; may be empty.
+    pub inviter_first_name: String,
+    /// The invited address.
+    pub invitee: String,
+    /// Why, in the words of the server that refused it.
+    pub words: Option<String>,
+}
+
 /// To an invitee who has not decided yet: the invitation ends soon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvitationReminderMail {
@@ -137,6 +148,7 @@ pub enum Mail {
     PasswordChanged(PasswordChangedMail),
     InvitationAccepted(InvitationAcceptedMail),
     InvitationDeclined(InvitationDeclinedMail),
+    InvitationBounced(InvitationBouncedMail),
     InvitationReminder(InvitationReminderMail),
     AccountExpiring(AccountExpiringMail),
 }
@@ -151,6 +163,7 @@ impl Mail {
             PasswordChangedMail::sample().into(),
             InvitationAcceptedMail::sample().into(),
             InvitationDeclinedMail::sample().into(),
+            InvitationBouncedMail::sample().into(),
             InvitationReminderMail::sample().into(),
             AccountExpiringMail::sample().into(),
         ]
@@ -165,6 +178,7 @@ impl Mail {
             Self::PasswordChanged(_) => "password_changed",
             Self::InvitationAccepted(_) => "invitation_accepted",
             Self::InvitationDeclined(_) => "invitation_declined",
+            Self::InvitationBounced(_) => "invitation_bounced",
             Self::InvitationReminder(_) => "invitation_reminder",
             Self::AccountExpiring(_) => "account_expiring",
         }
@@ -219,6 +233,12 @@ impl Mail {
                 organization => &mail.organization,
                 first_name => &mail.inviter_first_name,
                 invitee => &mail.invitee,
+            },
+            Self::InvitationBounced(mail) => context! {
+                organization => &mail.organization,
+                first_name => &mail.inviter_first_name,
+                invitee => &mail.invitee,
+                words => mail.words.as_deref().map(|text| lines(text, LONGEST_MESSAGE)).unwrap_or_default(),
             },
             Self::InvitationReminder(mail) => context! {
                 organization => &mail.organization,

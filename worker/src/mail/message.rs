@@ -12,7 +12,9 @@ use lettre::{
     },
 };
 
-use super::{render::Rendered, text::single_line};
+use tenantry_shared::text::single_line;
+
+use super::render::Rendered;
 
 /// Names in `From` and `Reply-To` are cut after so many characters.
 const LONGEST_NAME: usize = 100;

@@ -11,7 +11,6 @@ mod render;
 mod samples;
 #[cfg(test)]
 mod tests;
-mod text;
 mod theme;
 mod transport;
 
@@ -19,8 +18,8 @@ pub use lettre::{Message, message::Mailbox};
 
 pub use self::{
     mails::{
-        AccountExpiringMail, InvitationAcceptedMail, InvitationDeclinedMail, InvitationMail, InvitationReminderMail,
-        Mail, PasswordChangedMail, PasswordResetMail, WelcomeMail,
+        AccountExpiringMail, InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail, InvitationMail,
+        InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, WelcomeMail,
     },
     message::{MessageError, SenderError, message, sender},
     render::{Branding, Context, RenderError, Rendered, render},

@@ -6,12 +6,12 @@ use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, context, escape_formatter,
     syntax::SyntaxConfig, value::Kwargs,
 };
+use tenantry_shared::text::single_line;
 use url::Url;
 
 use super::{
     catalogue::{Catalogue, MissingString, Piece, pieces},
     mails::Mail,
-    text::single_line,
     theme::Theme,
 };
 
@@ -90,6 +90,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "password_changed",
     "invitation_accepted",
     "invitation_declined",
+    "invitation_bounced",
     "invitation_reminder",
     "account_expiring",
 ];

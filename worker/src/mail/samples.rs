@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::mails::{
-    AccountExpiringMail, InvitationAcceptedMail, InvitationDeclinedMail, InvitationMail, InvitationReminderMail, Mail,
-    PasswordChangedMail, PasswordResetMail, WelcomeMail,
+    AccountExpiringMail, InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail, InvitationMail,
+    InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, WelcomeMail,
 };
 
 const ORGANIZATION: &str = "Acme Robotics";
@@ -101,6 +101,17 @@ mail!(
         organization: ORGANIZATION.to_owned(),
         inviter_first_name: "Alice".to_owned(),
         invitee: "bob@example.com".to_owned(),
+    }
+);
+
+mail!(
+    InvitationBouncedMail,
+    InvitationBounced,
+    Self {
+        organization: ORGANIZATION.to_owned(),
+        inviter_first_name: "Alice".to_owned(),
+        invitee: "bob@example.com".to_owned(),
+        words: Some("550 5.1.1 <bob@example.com>: no such mailbox here".to_owned()),
     }
 );
 

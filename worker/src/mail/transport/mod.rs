@@ -12,11 +12,14 @@ mod tls;
 
 use std::{
     fmt,
+    num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use lettre::{Message, transport::smtp::client::AsyncSmtpConnection};
+use tenantry_shared::outbox::Lane;
 use tokio::{sync::Semaphore, time::timeout};
 
 use self::{
@@ -49,7 +52,27 @@ impl fmt::Debug for SmtpTransport {
 struct Pool {
     server: Server,
     slots: Semaphore,
+    /// Taken first by bulk mail, and one less: a server that is slow with it, or hangs, keeps a connection for whoever waits.
+    bulk_slots: Semaphore,
+    pace: Option<Pace>,
     idle: Mutex<Idle>,
+}
+
+/// How many mails a second the server is given at most.
+struct Pace {
+    limiter: DefaultDirectRateLimiter,
+    /// Held while a bulk mail waits for its moment, so that an interactive one has at most one before it.
+    bulk: tokio::sync::Mutex<()>,
+}
+
+impl Pace {
+    async fn wait(&self, lane: Lane) {
+        let _one_at_a_time = match lane {
+            Lane::Bulk => Some(self.bulk.lock().await),
+            Lane::Interactive => None,
+        };
+        self.limiter.until_ready().await;
+    }
 }
 
 /// Latest used last, which is also taken first: what is not needed gets old and is closed.
@@ -61,16 +84,23 @@ struct Idle {
 
 impl SmtpTransport {
     /// A transport for `smtp://[user:password@]host[:port]` (plain text), `smtps://…` (TLS from the first byte) or
-    /// `smtp+starttls://…` (STARTTLS, insisted upon), with at most `connections` at a time. Does not connect yet.
+    /// `smtp+starttls://…` (STARTTLS, insisted upon), with at most `connections` at a time, and at most `per_second` mails a
+    /// second, evenly spread. Does not connect yet.
     ///
     /// Certificates are checked against those of the system, or of `SSL_CERT_FILE`.
     ///
     /// # Errors
     /// If the URL can't be used; the error does not contain it, for it may hold a password.
-    pub fn new(url: &str, connections: usize) -> Result<Self, SmtpUrlError> {
+    pub fn new(url: &str, connections: usize, per_second: Option<NonZeroU32>) -> Result<Self, SmtpUrlError> {
+        let pace = per_second.map(|rate| Pace {
+            limiter: RateLimiter::direct(Quota::per_second(rate).allow_burst(NonZeroU32::MIN)),
+            bulk: tokio::sync::Mutex::default(),
+        });
         Ok(Self(Arc::new(Pool {
             server: Server::from_url(url)?,
             slots: Semaphore::new(connections.max(1)),
+            bulk_slots: Semaphore::new(connections.saturating_sub(1).max(1)),
+            pace,
             idle: Mutex::default(),
         })))
     }
@@ -80,9 +110,17 @@ impl SmtpTransport {
     /// # Errors
     /// [`SendError`] says whether another try makes sense. None was made here, but for an idle connection that turned
     /// out to be closed before the server had accepted anything.
-    pub async fn send(&self, message: &Message) -> Result<Accepted, SendError> {
+    pub async fn send(&self, message: &Message, lane: Lane) -> Result<Accepted, SendError> {
         let pool = &self.0;
-        let _slot = pool.slots.acquire().await.map_err(|_| SendError::Transient("shutting down".to_owned()))?;
+        let stopping = |_| SendError::Transient("shutting down".to_owned());
+        let _bulk_slot = match lane {
+            Lane::Bulk => Some(pool.bulk_slots.acquire().await.map_err(stopping)?),
+            Lane::Interactive => None,
+        };
+        if let Some(pace) = &pool.pace {
+            pace.wait(lane).await;
+        }
+        let _slot = pool.slots.acquire().await.map_err(stopping)?;
         let body = message.formatted();
 
         if let Some(mut connection) = pool.take_idle() {

@@ -3,8 +3,7 @@
 use std::{error::Error as _, io};
 
 use lettre::transport::smtp::{Error, response::Response};
-
-use crate::mail::text::single_line;
+use tenantry_shared::text::single_line;
 
 /// Longest report that is kept, in characters.
 const LONGEST: usize = 500;

@@ -2,14 +2,16 @@
 
 /// One line of at most `longest` characters: controls and line breaks become spaces, what would turn the reading
 /// direction or hide is dropped, and what is too long ends with "…".
-pub(crate) fn single_line(text: &str, longest: usize) -> String {
+#[must_use]
+pub fn single_line(text: &str, longest: usize) -> String {
     let visible = text.chars().filter(|char| !is_trick(*char));
     let spaced: String = visible.map(|char| if is_break(char) { ' ' } else { char }).collect();
     shorten(&spaced.split_whitespace().collect::<Vec<_>>().join(" "), longest)
 }
 
 /// Lines of at most `longest` characters in all, each treated like [`single_line`]. Outer empty lines are dropped.
-pub(crate) fn lines(text: &str, longest: usize) -> Vec<String> {
+#[must_use]
+pub fn lines(text: &str, longest: usize) -> Vec<String> {
     let text = shorten(&text.replace("\r\n", "\n").replace('\r', "\n"), longest);
     let lines = text.trim().split('\n').map(|line| single_line(line, longest));
     lines.collect()

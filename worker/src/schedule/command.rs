@@ -10,30 +10,34 @@ use tenantry_shared::config::{ConfigError, DatabaseConfig};
 use tenantry_shared::db::Db;
 use tenantry_shared::schedules::{self, Schedule, Standing, Tally};
 use tenantry_shared::telemetry::{self, LogFormat};
-use tenantry_worker::schedule::{Ended, run_now};
 use tokio_util::sync::CancellationToken;
 
+use super::{Ended, run_now};
+
+/// What to do with what recurs.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum ScheduleCommand {
     /// Show every schedule: how often it runs, when next, and how the last run ended.
     List(DatabaseConfig),
     /// Run one now, to its end, due or not.
     Run(Box<RunCommand>),
 }
 
+/// Which one to run, and where.
 #[derive(Debug, Args)]
-pub(crate) struct RunCommand {
+pub struct RunCommand {
     #[command(flatten)]
     database: DatabaseConfig,
     /// Which one.
     name: Schedule,
 }
 
-pub(crate) async fn run(command: &Command) -> Result<ExitCode, ConfigError> {
+/// Does it. Exit code 1 if the schedule was not run to its end, or failed for an organization.
+pub async fn run(command: &ScheduleCommand) -> Result<ExitCode, ConfigError> {
     telemetry::log_to_stderr(LogFormat::Human, "warn")?;
     match command {
-        Command::List(database) => list(database).await,
-        Command::Run(command) => run_one(&command.database, command.name).await,
+        ScheduleCommand::List(database) => list(database).await,
+        ScheduleCommand::Run(command) => run_one(&command.database, command.name).await,
     }
 }
 

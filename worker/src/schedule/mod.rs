@@ -1,6 +1,8 @@
 //! What recurs: looks for schedules that are due, and goes through the organizations. The rules of who may, and the record,
 //! are in [`tenantry_shared::schedules`].
 
+pub mod command;
+
 use std::time::Duration;
 
 use tenantry_shared::db::{Db, Tx};

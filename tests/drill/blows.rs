@@ -1,0 +1,168 @@
+//! What falls on a running Tenantry.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use harness::{PostgresServer, Processes, Stage, Which};
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use crate::say;
+use crate::verdict::email_id;
+
+/// What can be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victim {
+    Postgres,
+    Redis,
+    Api,
+    Worker,
+}
+
+impl Victim {
+    /// In the order in which they are started again.
+    const ALL: [Self; 4] = [Self::Postgres, Self::Redis, Self::Api, Self::Worker];
+}
+
+/// What has fallen.
+#[derive(Debug, Default)]
+pub(crate) struct Blows {
+    /// How often each was killed, in the order of [`Victim::ALL`].
+    kills: [u32; 4],
+    misdeeds: u32,
+    /// Mails that the server had taken, and whose record a kill of the worker may have come before: how often. These may
+    /// be sent twice, and no others.
+    pub(crate) hit_after_250: HashMap<String, usize>,
+}
+
+impl Blows {
+    /// All kills.
+    pub(crate) fn kills(&self) -> u32 {
+        self.kills.iter().sum()
+    }
+
+    /// In words.
+    pub(crate) fn summary(&self) -> String {
+        let [postgres, redis, api, worker] = self.kills;
+        format!(
+            "{} kills (API {api}, worker {worker}, Redis {redis}, Postgres {postgres}) and {} misdeeds of the mail server",
+            self.kills(),
+            self.misdeeds
+        )
+    }
+}
+
+/// Lets blows fall for a while. Afterwards everything runs, and the mail server behaves.
+pub(crate) async fn fall(
+    tenantry: &mut Processes,
+    postgres: &mut PostgresServer,
+    random: &mut StdRng,
+    time: Duration,
+) -> Blows {
+    let (start, mut blows) = (Instant::now(), Blows::default());
+    while start.elapsed() < time {
+        pause(random, 200..1_500).await;
+        if random.random_bool(0.4) {
+            misbehave(tenantry, random).await;
+            blows.misdeeds += 1;
+            continue;
+        }
+        // Mostly one at a time; two at once is the worse kind of day.
+        let mut victims = vec![pick(random)];
+        if random.random_bool(0.25) {
+            victims.push(pick(random));
+        }
+        kill(tenantry, postgres, random, &victims, &mut blows).await;
+    }
+    tenantry.smtp().forget_plans();
+    tenantry.smtp().accept_connections();
+    blows
+}
+
+fn pick(random: &mut StdRng) -> Victim {
+    Victim::ALL[random.random_range(0..Victim::ALL.len())]
+}
+
+async fn pause(random: &mut StdRng, milliseconds: std::ops::Range<u64>) {
+    tokio::time::sleep(Duration::from_millis(random.random_range(milliseconds))).await;
+}
+
+async fn kill(
+    tenantry: &mut Processes,
+    postgres: &mut PostgresServer,
+    random: &mut StdRng,
+    victims: &[Victim],
+    blows: &mut Blows,
+) {
+    let struck = Victim::ALL.into_iter().enumerate().filter(|(_, victim)| victims.contains(victim));
+    let struck: Vec<(usize, Victim)> = struck.collect();
+    say(&format!("kill -9 {:?}", struck.iter().map(|(_, victim)| victim).collect::<Vec<_>>()));
+    for (index, victim) in &struck {
+        blows.kills[*index] += 1;
+        match victim {
+            Victim::Postgres => postgres.kill().await,
+            Victim::Redis => tenantry.redis.kill().await,
+            Victim::Api => tenantry.kill(Which::Api).await,
+            Victim::Worker => tenantry.kill(Which::Worker).await,
+        }
+    }
+    pause(random, 0..1_500).await;
+    for (_, victim) in &struck {
+        match victim {
+            Victim::Postgres => postgres.restart().await,
+            Victim::Redis => tenantry.redis.restart_empty().await,
+            Victim::Api => tenantry.start_one(Which::Api).await,
+            Victim::Worker => {
+                // Before another worker can take them: their leases have not run out.
+                for id in taken_but_not_recorded(tenantry).await {
+                    *blows.hit_after_250.entry(id).or_default() += 1;
+                }
+                tenantry.start_one(Which::Worker).await;
+            }
+        }
+    }
+}
+
+async fn taken_but_not_recorded(tenantry: &Processes) -> Vec<String> {
+    let open = "select id from email_messages where status in ('queued', 'sending', 'deferred')";
+    let open = tenantry.database().rows(open).await;
+    let open: Vec<&str> = open.iter().filter_map(|row| row["id"].as_str()).collect();
+    let mut taken: Vec<String> = tenantry.mailbox().all().iter().map(email_id).collect();
+    taken.sort_unstable();
+    taken.dedup();
+    taken.retain(|id| open.contains(&id.as_str()));
+    taken
+}
+
+async fn misbehave(tenantry: &Processes, random: &mut StdRng) {
+    let smtp = tenantry.smtp();
+    let times = random.random_range(1..=5);
+    match random.random_range(0..6) {
+        0 => {
+            say("the mail server refuses connections");
+            smtp.refuse_connections();
+            pause(random, 500..4_000).await;
+            smtp.accept_connections();
+        }
+        1 => {
+            say("the mail server hangs over a message");
+            smtp.hang_at_next_message();
+        }
+        2 => {
+            say("the mail server drops connections before its 250");
+            (0..times).for_each(|_| smtp.close_before_next_250());
+        }
+        3 => {
+            say("the mail server drops connections after its 250");
+            (0..times).for_each(|_| smtp.close_after_next_250());
+        }
+        4 => {
+            say("the mail server says 451 to messages");
+            smtp.answer_next(Stage::Message, times, "451 4.3.0 Not now");
+        }
+        _ => {
+            say("the mail server says 450 to recipients");
+            smtp.answer_next(Stage::Recipient, times, "450 4.2.1 Busy");
+        }
+    }
+}

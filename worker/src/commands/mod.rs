@@ -1,3 +1,0 @@
-//! What an operator does by hand: a file a command.
-
-pub(crate) mod schedule;
