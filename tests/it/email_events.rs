@@ -102,6 +102,19 @@ async fn a_complaint_is_shown_to_administrators_and_the_inviter_is_not_told() {
 }
 
 #[tokio::test]
+async fn of_a_mail_that_bounced_and_was_complained_of_the_inviter_learns_the_bounce_alone() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let (_, message_id) = sent(&app, &admin, "bob@example.com").await;
+    let both = json!([event(&message_id, "complained", NOON), event(&message_id, "bounced", NOON)]);
+    app.report(&both).await.ok();
+    let told = app.mailbox().last_to(&admin.email).await;
+    assert!(told.subject().contains("could not be delivered"), "{}", told.subject());
+    assert!(!told.text().contains("complained") && !told.text().contains("550"), "{}", told.text());
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn the_order_and_the_number_of_reports_make_no_difference() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;

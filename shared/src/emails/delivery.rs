@@ -120,7 +120,8 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
                   p.used_at, p.superseded_at, p.valid_until as "reset_valid_until?",
                   u.first_name as "first_name?", u.is_active as "is_active?", u.password_changed_at, u.expiry_date,
                   nullif(trim(concat(invited.first_name, ' ', invited.last_name)), '') as invitee_name,
-                  about.last_error as "about_last_error?",
+                  -- What a complaint says is not for the inviter.
+                  case when about.status <> 'complained' then about.last_error end as about_last_error,
                   exists (select from email_opt_outs x where x.organization_id = i.organization_id and x.email_key = i.email_key
                       and x.covers = 'reminders') as "wants_no_reminders!"
            from email_messages e
