@@ -78,7 +78,7 @@ pub(crate) struct EmailOut {
     /// Its id; its `Message-ID` begins with it.
     id: Uuid,
     /// Which mail: `invitation`, `welcome`, `password_reset`, `password_changed`, `invitation_accepted`, `invitation_declined`,
-    /// `invitation_bounced`.
+    /// `invitation_bounced`, `invitation_reminder`, `account_expiring`.
     kind: String,
     /// To whom.
     to: String,

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::access::{Actor, Origin};
 use crate::clock::Clock;
-use crate::config::DatabaseConfig;
+use crate::config::{ConfigError, DatabaseConfig};
 use crate::error::Result;
 use crate::ids::{OrganizationId, TypedId, new_uuid};
 use crate::tenant::Tenant;
@@ -38,6 +38,14 @@ impl Db {
             .idle_timeout(Duration::from_secs(300))
             .connect_lazy_with(options.options([("statement_timeout", "30s"), ("timezone", "UTC")]));
         Ok(Self { pool, clock, wake_relay: Arc::default() })
+    }
+
+    /// The same for a command that ends: what is wrong with the database is said at once, and in words.
+    pub async fn open(config: &DatabaseConfig, clock: Clock) -> Result<Self, ConfigError> {
+        let words = |e: &dyn std::fmt::Display| ConfigError(e.to_string());
+        let db = Self::new(config, clock).map_err(|e| words(&e))?;
+        db.check().await.map_err(|e| words(&e))?;
+        Ok(db)
     }
 
     pub(crate) fn pool(&self) -> &PgPool {

@@ -7,6 +7,7 @@ use crate::access::Caller;
 use crate::db::Tx;
 use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
+use crate::schedules::Part;
 use crate::secret::sha256;
 
 /// How long an answer is remembered.
@@ -103,4 +104,27 @@ pub async fn complete(tx: &mut Tx, begun: Option<Begun>, answer: &Value) -> Resu
     .execute(tx.connection())
     .await?;
     Ok(())
+}
+
+/// How many a statement deletes.
+const AT_A_TIME: i64 = 1_000;
+
+/// Deletes some keys that are not remembered any more.
+pub async fn purge_some(tx: &mut Tx) -> Result<Part> {
+    // One that a request is using anew just now is locked, and stays.
+    let purged = sqlx::query!(
+        "with old as (
+             select organization_id, user_id, operation, key from idempotency_keys
+             where organization_id = $1 and created_at <= $2
+             limit $3 for update skip locked)
+         delete from idempotency_keys k using old
+         where k.organization_id = old.organization_id and k.user_id = old.user_id and k.operation = old.operation
+           and k.key = old.key",
+        tx.organization_id() as OrganizationId,
+        tx.now() - REMEMBERED,
+        AT_A_TIME
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(Part::of(purged.rows_affected(), AT_A_TIME))
 }

@@ -33,6 +33,7 @@ pub mod jobs;
 pub mod organizations;
 pub mod passwords;
 pub mod roles;
+pub mod schedules;
 pub mod sessions;
 pub mod users;
 

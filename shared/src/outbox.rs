@@ -319,7 +319,7 @@ impl Claim {
     }
 }
 
-fn interval(delta: TimeDelta) -> sqlx::postgres::types::PgInterval {
+pub(crate) fn interval(delta: TimeDelta) -> sqlx::postgres::types::PgInterval {
     sqlx::postgres::types::PgInterval { months: 0, days: 0, microseconds: delta.num_microseconds().unwrap_or(i64::MAX) }
 }
 

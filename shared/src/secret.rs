@@ -113,6 +113,8 @@ pub enum LinkKind {
     Invitation,
     /// To choose a password.
     Password,
+    /// To get no more reminders. Good for ever: whoever doesn't want mail is heard.
+    Reminders,
 }
 
 /// Mints and checks the tokens of mailed links: `organization.id.generation.HMAC-SHA256`, in base64url. They are stored
@@ -121,6 +123,7 @@ pub enum LinkKind {
 pub struct Links {
     invitation: [u8; 32],
     password: [u8; 32],
+    reminders: [u8; 32],
 }
 
 impl std::fmt::Debug for Links {
@@ -148,6 +151,7 @@ impl Links {
         Ok(Self {
             invitation: key.derive("tenantry/link/invitation/1")?,
             password: key.derive("tenantry/link/password/1")?,
+            reminders: key.derive("tenantry/link/reminders/1")?,
         })
     }
 
@@ -155,6 +159,7 @@ impl Links {
         let key = match kind {
             LinkKind::Invitation => &self.invitation,
             LinkKind::Password => &self.password,
+            LinkKind::Reminders => &self.reminders,
         };
         #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
         let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
@@ -220,6 +225,11 @@ mod tests {
         let link = links.read(LinkKind::Invitation, &token).expect("our own link");
         assert_eq!((link.tenant, link.id, link.generation), (tenant(1), id, 2));
         assert!(links.read(LinkKind::Password, &token).is_none());
+        assert!(links.read(LinkKind::Reminders, &token).is_none());
+        let other = links.mint(LinkKind::Reminders, &tenant(1), id, 2);
+        assert!(
+            links.read(LinkKind::Reminders, &other).is_some() && links.read(LinkKind::Invitation, &other).is_none()
+        );
         for at in 0..token.len() {
             let mut bytes = token.clone().into_bytes();
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };

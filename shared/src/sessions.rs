@@ -11,6 +11,7 @@ use crate::email_address::key;
 use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, SessionId, UserId};
 use crate::passwords::Hasher;
+use crate::schedules::Part;
 use crate::secret::Token;
 use crate::tenant::Tenant;
 
@@ -217,4 +218,23 @@ pub(crate) async fn kill_all(tx: &mut Tx, user: UserId, but: Option<SessionId>) 
     .execute(tx.connection())
     .await?;
     Ok(killed.rows_affected())
+}
+
+/// How many a statement deletes.
+const AT_A_TIME: i64 = 1_000;
+
+/// Deletes some sessions whose time is over: nobody could use them any more.
+pub async fn purge_some(tx: &mut Tx) -> Result<Part> {
+    let purged = sqlx::query!(
+        "with dead as (
+             select organization_id, id from sessions where organization_id = $1 and expires_at <= $2
+             limit $3 for update skip locked)
+         delete from sessions s using dead where s.organization_id = dead.organization_id and s.id = dead.id",
+        tx.organization_id() as OrganizationId,
+        tx.now(),
+        AT_A_TIME
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(Part::of(purged.rows_affected(), AT_A_TIME))
 }

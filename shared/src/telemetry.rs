@@ -63,6 +63,12 @@ impl Telemetry {
     }
 }
 
+/// Sends warnings to standard error: for a command that ends.
+pub fn warn_on_stderr() -> Result<(), ConfigError> {
+    let logs = fmt().compact().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr);
+    logs.try_init().map_err(|e| ConfigError(format!("Logging can't be set up: {e}")))
+}
+
 /// What `LOG` says, understood.
 pub(crate) fn log_filter(text: &str) -> Result<EnvFilter, ConfigError> {
     EnvFilter::try_new(text).map_err(|e| ConfigError(format!("LOG={text} is not a filter: {e}.")))
@@ -81,7 +87,7 @@ pub fn serve_metrics(address: SocketAddr) -> Result<(), ConfigError> {
         .map_err(|e| ConfigError(format!("METRICS_ADDR={address} can't be used: {e}.")))
 }
 
-/// Runs a process' work; an error is one line for an operator, and exit code 2.
+/// Runs a process' work, which may name its exit code; an error is one line for an operator, and exit code 2.
 #[expect(clippy::print_stderr, reason = "an operator reads it")]
 pub fn run<T: Termination>(name: &str, work: impl Future<Output = Result<T, ConfigError>>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

@@ -11,9 +11,12 @@ use tenantry_shared::config::{CommonConfig, DatabaseConfig};
 use tenantry_shared::db::Db;
 use tenantry_shared::organizations::{self, FirstAdministrator, NewOrganization};
 use tenantry_shared::passwords::Hasher;
+use tenantry_shared::schedules::{Schedule, Tally};
 use tenantry_shared::secret::{LinkKind, Links};
 use tenantry_shared::tenant::Tenant;
 use tenantry_worker::WorkerConfig;
+use tenantry_worker::schedule::{Ended, run_now};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::database::parse;
@@ -136,6 +139,8 @@ impl TestApp {
         let (url, api) = start_api(&database, &redis, &namespace, &clock, flags_of_api).await;
         let mut flags = common_flags(&database, &redis, &namespace, &url);
         flags.extend(worker_flags(&smtp.url()));
+        // Whoever moves the clock says what runs then: [`TestApp::run_schedule`].
+        flags.push(("run-schedules", "false".into()));
         let worker =
             tenantry_worker::start(&parse::<WorkerConfig>(&flags), clock.clone()).await.expect("the worker starts");
         let address = Arc::new(Address::new(url, database, &clock));
@@ -214,6 +219,15 @@ impl TestApp {
             rows.is_empty().then_some(())
         };
         eventually("the outbox to be empty", left).await;
+    }
+
+    /// Runs a schedule to its end, as `tenantry-worker schedule run` does, at the time of this Tenantry.
+    pub async fn run_schedule(&self, schedule: Schedule) -> Tally {
+        let ended = run_now(&self.address.db, schedule, &CancellationToken::new()).await.expect("Postgres answers");
+        match ended {
+            Some(Ended::Finished(tally)) => tally,
+            other => panic!("{} did not run to its end: {other:?}", schedule.name()),
+        }
     }
 
     /// Stops the worker: mail stays where it is. [`TestApp::finish`] then does not look for work that is left.

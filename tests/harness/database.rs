@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
 
 use clap::{Args, FromArgMatches};
 use serde_json::Value;
@@ -14,6 +15,7 @@ use tenantry_shared::config::DatabaseConfig;
 use tenantry_shared::db;
 use url::Url;
 
+use crate::wait::eventually_within;
 use crate::{PostgresServer, required};
 
 /// Names of databases and locks of test runs begin with this; the run's number and the database's follow.
@@ -135,6 +137,17 @@ async fn rows<'e>(executor: impl Executor<'e, Database = sqlx::Postgres>, select
     }
 }
 
+/// A transaction that a test holds open.
+#[derive(Debug)]
+pub struct Held(PgConnection);
+
+impl Held {
+    /// Ends it.
+    pub async fn release(mut self) {
+        execute(&mut self.0, "commit").await;
+    }
+}
+
 /// One test's database. It is dropped with this value, unless its server is the test's own.
 #[derive(Debug)]
 pub struct Database {
@@ -240,6 +253,21 @@ impl Database {
         execute(&mut connection, &format!("drop database {} with (force)", self.name)).await;
         execute(&mut connection, &format!("create database {}", self.name)).await;
         let _ = connection.close().await;
+    }
+
+    /// Executes a statement in a transaction that stays open: what it locks stays locked until [`Held::release`].
+    pub async fn hold(&self, sql: &str) -> Held {
+        let mut connection = superuser(&self.server, Some(&self.name)).connect().await.expect("the superuser signs in");
+        execute(&mut connection, "begin").await;
+        execute(&mut connection, sql).await;
+        Held(connection)
+    }
+
+    /// Waits until someone waits for a lock.
+    pub async fn until_someone_waits(&self) {
+        let waits = "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        let look = || async { (!self.rows(waits).await.is_empty()).then_some(()) };
+        eventually_within(Duration::from_secs(30), "someone to wait for a lock", look).await;
     }
 
     /// Names of all tables that hold rows of organizations.

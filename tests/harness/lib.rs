@@ -21,7 +21,7 @@ pub use app::{Builder, TestApp};
 pub use browser::Browser;
 pub use caller::{Answer, Call, Caller, PASSWORD};
 pub use collector::{Collector, TracedSpan};
-pub use database::Database;
+pub use database::{Database, Held};
 pub use delivery_events::{EMAIL_EVENTS_SECRET, signature};
 pub use environment::{repository, required};
 pub use mail::{Link, Mail, Mailbox};

@@ -225,6 +225,7 @@ pub struct Processes {
     metrics: [u16; 2],
     api: Option<Child>,
     worker: Option<Child>,
+    other_workers: Vec<Child>,
     folder: Folder,
     more: Vec<(String, String)>,
     /// Its Redis.
@@ -260,6 +261,7 @@ impl Processes {
             metrics: [free_port(), free_port()],
             api: None,
             worker: None,
+            other_workers: Vec::new(),
             folder: Folder::new("processes"),
             more: Vec::new(),
             redis,
@@ -286,7 +288,13 @@ impl Processes {
     /// What a process has logged so far, in all of its lives.
     #[must_use]
     pub fn log(&self, which: Which) -> String {
-        std::fs::read_to_string(self.log_file(which)).unwrap_or_default()
+        self.log_reader(which)()
+    }
+
+    /// The same, for those who look while this does something.
+    pub fn log_reader(&self, which: Which) -> impl Fn() -> String + use<> {
+        let file = self.log_file(which);
+        move || std::fs::read_to_string(&file).unwrap_or_default()
     }
 
     /// Sets a variable for processes that are started from now on.
@@ -324,6 +332,24 @@ impl Processes {
             http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()).then_some(())
         })
         .await;
+    }
+
+    /// Starts another worker beside the one that [`Processes::kill`] knows, and does not wait for it.
+    pub fn start_another_worker(&mut self) {
+        let mut flags = common_flags(&self.address.database, &self.redis.url(), &self.namespace, &self.address.url);
+        flags.extend(worker_flags(&self.smtp_url));
+        flags.push(("metrics-addr", "127.0.0.1:0".into()));
+        let log = OpenOptions::new().create(true).append(true).open(self.log_file(Which::Worker)).expect("a log file");
+        let mut command = command(Which::Worker.path(), Some(log));
+        command.arg(Which::Worker.subcommand());
+        command.envs(flags.iter().map(|(name, value)| (name.to_uppercase().replace('-', "_"), value)));
+        self.other_workers.push(command.spawn().expect("our own binary starts"));
+    }
+
+    /// Runs a command of the worker's binary to its end, on this database: its exit code, and all that it wrote.
+    pub async fn by_hand(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let url = self.address.database.app_url();
+        run_to_end(Which::Worker.path(), arguments, &[("DATABASE_APP_URL", &url)]).await
     }
 
     fn child(&mut self, which: Which) -> &mut Option<Child> {

@@ -57,7 +57,7 @@ async fn every_mail_can_be_read_in_every_language_by_day_and_by_night() {
     for locale in LANGUAGES {
         for mail in Mail::samples() {
             let name = format!("{}.{locale}", mail.name());
-            let Rendered { text, html, subject } = letter(&mail, locale, "Acme Robotics");
+            let Rendered { text, html, subject, .. } = letter(&mail, locale, "Acme Robotics");
             look(&browser, &name, &html).await;
             assert_eq!(browser.run("return document.documentElement.lang").await, locale, "{name}");
             assert_eq!(browser.run("return document.title").await, json!(subject), "{name}");

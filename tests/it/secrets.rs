@@ -29,6 +29,22 @@ async fn dumps_and_logs_hold_no_token_link_password_or_session() {
     stranger.post("/iam/password-reset", json!({ "email": "Bob.Builder@example.com" })).await.accepted();
     let reset = tenantry.mailbox().last_to("Bob.Builder@example.com").await.link();
     secrets.push(reset.token());
+    admin.invite("erin@example.com", "reader").await;
+    tenantry.settle().await;
+    tenantry.mailbox().read_all();
+    tenantry.database().execute("update invitations set valid_until = now() + interval '1 day'").await;
+    let (code, said) = tenantry.by_hand(&["schedule", "run", "remind_invitees"]).await;
+    assert!(code == Some(0) && said.contains("1 objects"), "{said}");
+    let reminder = tenantry.mailbox().last_to("erin@example.com").await;
+    for link in reminder.links().into_iter().filter(|link| link.0.query().is_some()) {
+        stranger.get(link.0.as_str()).await;
+        secrets.push(link.token());
+        if link.0.path() == "/reminders/stop" {
+            let one_click = stranger.post(link.0.as_str(), json!({}));
+            let body = "List-Unsubscribe=One-Click";
+            assert_eq!(one_click.body("application/x-www-form-urlencoded", body).await.status, 200);
+        }
+    }
     // A link of a mail is opened as a page, too, and a wrong password is tried.
     stranger.get(&format!("{}/password-reset/confirm?token={}", tenantry.url(), reset.token())).await;
     stranger.preview(&accept).await.problem(409, "invitation_accepted");

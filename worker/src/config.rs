@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_shared::check::Report;
 use tenantry_shared::config::{CommonConfig, ConfigError, DatabaseConfig, RedisConfig, secret};
@@ -42,6 +42,9 @@ pub struct WorkerConfig {
     /// Jobs at a time, of each of the two lanes: interactive and bulk.
     #[arg(long, env, default_value_t = 8)]
     pub worker_concurrency: usize,
+    /// Whether this worker also runs what recurs: reminders, notices, cleaning up. One of many workers does it each time.
+    #[arg(long, env, default_value_t = true, action = ArgAction::Set)]
+    pub run_schedules: bool,
     /// Where to serve Prometheus metrics, and nothing else.
     #[arg(long, env, default_value = "127.0.0.1:9091")]
     pub metrics_addr: SocketAddr,

@@ -1,4 +1,5 @@
-//! The worker of Tenantry: takes jobs from Redis and does them. Today that is sending mail.
+//! The worker of Tenantry: takes jobs from Redis and does them. Today that is sending mail. Beside that, it runs what
+//! recurs ([`schedule`]).
 //!
 //! A job arrives as a reference ([`queue`]), is taken in Postgres (a claim with a lease), done in a file of its own below
 //! `jobs`, and its outcome is recorded in the transaction that ends it.
@@ -9,6 +10,7 @@ pub mod mail;
 mod meters;
 pub mod parked;
 pub mod queue;
+pub mod schedule;
 mod traced;
 
 use std::sync::Arc;
@@ -63,8 +65,8 @@ impl Running {
             result = &mut self.queue => return ended(result),
             () = signal => {}
         }
-        tracing::info!("stopping: jobs that run may finish");
         self.stop.cancel();
+        tracing::info!("stopping: jobs that run may finish");
         ended(self.queue.await)
     }
 }
@@ -86,6 +88,8 @@ pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, Confi
     config.redis.client()?;
     let (namespace, concurrency) = (config.redis.redis_namespace.clone(), config.worker_concurrency);
     let stopping = stop.clone();
+    let schedules = config.run_schedules.then(|| tokio::spawn(schedule::run(db.clone(), stop.clone())));
+    let all = stop.clone();
     let queue = tokio::spawn(async move {
         let watch = tokio::spawn(meters::watch(db.clone()));
         let ended = queue::run(redis_url.expose_secret(), &namespace, concurrency, stopping, move |job| {
@@ -97,6 +101,10 @@ pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, Confi
         })
         .await;
         watch.abort();
+        all.cancel();
+        if let Some(schedules) = schedules {
+            let _ = schedules.await;
+        }
         db.close().await;
         ended
     });

@@ -1,4 +1,4 @@
-//! `tenantry-worker`: does the jobs that the API asks for.
+//! `tenantry-worker`: does the jobs that the API asks for, and what recurs.
 
 use std::process::ExitCode;
 
@@ -8,10 +8,11 @@ use tenantry_shared::config::ConfigError;
 use tenantry_shared::telemetry::{self, Telemetry};
 use tenantry_worker::WorkerConfig;
 use tenantry_worker::parked::{self, ParkedCommand};
+use tenantry_worker::schedule::command::{self, ScheduleCommand};
 
 const NAME: &str = "tenantry-worker";
 
-/// The worker of Tenantry: sends mail.
+/// The worker of Tenantry: sends mail, and runs what recurs.
 #[derive(Debug, Parser)]
 #[command(name = "tenantry-worker", version)]
 struct Cli {
@@ -29,6 +30,9 @@ enum Command {
     /// Look after jobs that were put aside because they crashed too often.
     #[command(subcommand)]
     Parked(ParkedCommand),
+    /// See what recurs, or run some of it now.
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +40,7 @@ fn main() -> ExitCode {
         Command::Run(config) => telemetry::run(NAME, run(&config)),
         Command::Check(config) => telemetry::run(NAME, async { Ok(tenantry_worker::check(&config).await) }),
         Command::Parked(command) => telemetry::run(NAME, parked::run(&command)),
+        Command::Schedule(command) => telemetry::run(NAME, command::run(&command)),
     }
 }
 

@@ -23,6 +23,15 @@ pub(crate) fn describe() {
         "How long the oldest job that is due has been waiting, by lane."
     );
     describe_histogram!("tenantry_job_seconds", Unit::Seconds, "How long a job took, by kind and outcome.");
+    describe_gauge!(
+        "tenantry_schedule_last_success_timestamp_seconds",
+        Unit::Seconds,
+        "When each schedule last ran to its end without a failure, by schedule."
+    );
+    describe_counter!(
+        "tenantry_schedule_failures_total",
+        "How often this process could not run a schedule, or not for an organization, by schedule."
+    );
     // From the start, for an alert can't compare with what is not there.
     metrics::counter!("tenantry_jobs_parked_total", "job" => "send_email").increment(0);
     for outcome in ["sent", "deferred", "failed"] {

@@ -38,8 +38,7 @@ pub async fn run(command: &ParkedCommand) -> Result<ExitCode, ConfigError> {
         ParkedCommand::List(database) => database,
         ParkedCommand::Replay(replay) => &replay.database,
     };
-    let db = Db::new(database, Clock::default()).map_err(readable)?;
-    db.check().await.map_err(|e| ConfigError(e.to_string()))?;
+    let db = Db::open(database, Clock::default()).await?;
     let parked = parked::list(&db).await.map_err(readable)?;
     match command {
         ParkedCommand::List(_) => {

@@ -17,6 +17,8 @@ pub(super) enum Kind {
     Invitation,
     /// The token of a link to choose a password.
     PasswordReset,
+    /// The token of a link to get no more reminders.
+    Reminders,
 }
 
 impl Kind {
@@ -25,6 +27,7 @@ impl Kind {
             Self::Session => "/",
             Self::Invitation => "/invitations",
             Self::PasswordReset => super::CONFIRM_RESET,
+            Self::Reminders => super::STOP_REMINDERS,
         }
     }
 
@@ -37,6 +40,8 @@ impl Kind {
             (Self::Invitation, false) => "tenantry-invitation",
             (Self::PasswordReset, true) => "__Secure-tenantry-password-reset",
             (Self::PasswordReset, false) => "tenantry-password-reset",
+            (Self::Reminders, true) => "__Secure-tenantry-reminders",
+            (Self::Reminders, false) => "tenantry-reminders",
         }
     }
 

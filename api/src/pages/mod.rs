@@ -10,6 +10,7 @@ mod error;
 mod forms;
 mod invitations;
 mod passwords;
+mod reminders;
 mod render;
 mod sessions;
 mod visit;
@@ -28,9 +29,23 @@ const DECLINED: &str = "/invitations/declined";
 const ASK_RESET: &str = "/password-reset";
 const RESET_ASKED: &str = "/password-reset/sent";
 const CONFIRM_RESET: &str = "/password-reset/confirm";
+const STOP_REMINDERS: &str = "/reminders/stop";
+const REMINDERS_STOPPED: &str = "/reminders/stopped";
 
 /// Where pages are: errors there are pages too, whatever the client says it likes.
-const ALL: [&str; 9] = [HOME, SIGN_IN, SIGN_OUT, ACCEPT, DECLINE, DECLINED, ASK_RESET, RESET_ASKED, CONFIRM_RESET];
+const ALL: [&str; 11] = [
+    HOME,
+    SIGN_IN,
+    SIGN_OUT,
+    ACCEPT,
+    DECLINE,
+    DECLINED,
+    ASK_RESET,
+    RESET_ASKED,
+    CONFIRM_RESET,
+    STOP_REMINDERS,
+    REMINDERS_STOPPED,
+];
 
 /// What a path outside of the document takes.
 pub(crate) fn methods(path: &str) -> &'static str {
@@ -53,6 +68,8 @@ pub(crate) fn routes() -> Route {
         .at(ASK_RESET, get(passwords::ask).post(passwords::request))
         .at(RESET_ASKED, get(passwords::requested))
         .at(CONFIRM_RESET, get(passwords::choose).post(passwords::confirm))
+        .at(STOP_REMINDERS, get(reminders::ask).post(reminders::stop))
+        .at(REMINDERS_STOPPED, get(reminders::stopped))
         .at("/assets/app.css", get(assets::style))
         .at("/assets/icon.svg", get(assets::icon))
         .at("/assets/accent/:file", get(assets::accent_sheet))

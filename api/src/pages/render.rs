@@ -31,6 +31,8 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "password_reset.html",
     "password_reset_sent.html",
     "password_reset_confirm.html",
+    "reminders_stop.html",
+    "reminders_stopped.html",
     "sign_in.html",
     "home.html",
     "error.html",

@@ -1,6 +1,6 @@
 //! The worker's side of a mail: what to send, as things stand now, and what came of it.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::ids::{EmailId, InvitationId, OrganizationId, PasswordResetId};
 use crate::invitations;
 use crate::outbox::Claim;
+use crate::users;
 
 /// A mail with all that is needed to render it, less the links' secrets, which the worker mints.
 #[derive(Debug)]
@@ -71,6 +72,17 @@ pub enum Content {
         invitee: String,
         words: Option<String>,
     },
+    InvitationReminder {
+        id: InvitationId,
+        generation: i32,
+        inviter: Option<String>,
+        role: Option<String>,
+        valid_until: DateTime<Utc>,
+    },
+    AccountExpiring {
+        first_name: String,
+        last_day: NaiveDate,
+    },
 }
 
 /// What there is to do.
@@ -106,10 +118,12 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
                   nullif(trim(concat(inviter.first_name, ' ', inviter.last_name)), '') as inviter, inviter.email as "inviter_email?",
                   r.name as "role?",
                   p.used_at, p.superseded_at, p.valid_until as "reset_valid_until?",
-                  u.first_name as "first_name?", u.is_active as "is_active?", u.password_changed_at,
+                  u.first_name as "first_name?", u.is_active as "is_active?", u.password_changed_at, u.expiry_date,
                   nullif(trim(concat(invited.first_name, ' ', invited.last_name)), '') as invitee_name,
                   -- What a complaint says is not for the inviter.
-                  case when about.status <> 'complained' then about.last_error end as about_last_error
+                  case when about.status <> 'complained' then about.last_error end as about_last_error,
+                  exists (select from email_opt_outs x where x.organization_id = i.organization_id and x.email_key = i.email_key
+                      and x.covers = 'reminders') as "wants_no_reminders!"
            from email_messages e
            join organizations o on o.organization_id = e.organization_id
            left join invitations i on i.organization_id = e.organization_id and i.id = e.invitation_id
@@ -143,21 +157,24 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
         None
     } else {
         match kind {
-            Kind::Invitation => row
+            Kind::Invitation | Kind::InvitationReminder => row
                 .invitation_valid_until
                 .filter(|until| {
                     row.invitation_state.as_deref() == Some("open")
                         && row.invitation_generation == row.generation
                         && *until > tx.now()
+                        && !(kind == Kind::InvitationReminder && row.wants_no_reminders)
                 })
                 .zip(row.invitation_id.zip(row.generation))
-                .map(|(valid_until, (id, generation))| Content::Invitation {
-                    id,
-                    generation,
-                    inviter: row.inviter.or(row.inviter_email.map(|address| shown(&address).into_owned())),
-                    role: row.role,
-                    message: row.message,
-                    valid_until,
+                .map(|(valid_until, (id, generation))| {
+                    let inviter = row.inviter.or(row.inviter_email.map(|address| shown(&address).into_owned()));
+                    let role = row.role;
+                    match kind {
+                        Kind::InvitationReminder => {
+                            Content::InvitationReminder { id, generation, inviter, role, valid_until }
+                        }
+                        _ => Content::Invitation { id, generation, inviter, role, message: row.message, valid_until },
+                    }
                 }),
             Kind::Welcome | Kind::PasswordReset => {
                 row.password_reset_id.zip(row.reset_valid_until).filter(|_| reset_is_good).map(|(id, valid_until)| {
@@ -185,6 +202,10 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
                     invitee,
                     words: row.about_last_error,
                 }),
+            Kind::AccountExpiring => row
+                .expiry_date
+                .filter(|day| row.is_active == Some(true) && users::is_near(*day, tx.now()))
+                .map(|last_day| Content::AccountExpiring { first_name, last_day }),
         }
     };
     let status = if content.is_some() { "sending" } else { "canceled" };

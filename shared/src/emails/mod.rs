@@ -2,6 +2,7 @@
 
 mod delivery;
 mod events;
+mod opt_outs;
 mod parking;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 pub use delivery::{Content, Loaded, Outgoing, Verdict, load, record};
 pub use events::{DeliveryEvent, Happened, Recorded, message_id, record_events};
+pub use opt_outs::{OptOutPreview, preview_opt_out, stop_reminders};
 pub use parking::give_up;
 pub(crate) use parking::requeue;
 
@@ -43,10 +45,14 @@ pub enum Kind {
     InvitationDeclined,
     /// To an inviter: the invitation's mail could not be delivered.
     InvitationBounced,
+    /// To an invitee who has not decided yet, with the same links.
+    InvitationReminder,
+    /// To a user whose account ends soon.
+    AccountExpiring,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Invitation,
         Self::Welcome,
         Self::PasswordReset,
@@ -54,6 +60,8 @@ impl Kind {
         Self::InvitationAccepted,
         Self::InvitationDeclined,
         Self::InvitationBounced,
+        Self::InvitationReminder,
+        Self::AccountExpiring,
     ];
 
     /// Its name on the wire and in the database.
@@ -67,6 +75,8 @@ impl Kind {
             Self::InvitationAccepted => "invitation_accepted",
             Self::InvitationDeclined => "invitation_declined",
             Self::InvitationBounced => "invitation_bounced",
+            Self::InvitationReminder => "invitation_reminder",
+            Self::AccountExpiring => "account_expiring",
         }
     }
 

@@ -4,6 +4,7 @@ mod accept;
 mod close;
 mod create;
 mod inviter;
+mod remind;
 mod resend;
 
 use chrono::{DateTime, Utc};
@@ -14,6 +15,7 @@ pub use close::revoke;
 pub(crate) use create::invite_first_administrator;
 pub use create::{InvitationInput, NewInvitation, create};
 pub(crate) use inviter::tell_of_bounce;
+pub use remind::remind_some;
 pub use resend::{ResendMany, resend, resend_many, resend_some};
 
 use crate::access::{Access, ViewInvitation};

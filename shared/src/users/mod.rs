@@ -3,6 +3,7 @@
 mod change;
 mod create;
 mod delete;
+mod expiry;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
@@ -12,6 +13,8 @@ pub use change::{Replacement, UserPatch, change};
 pub use create::{NewUser, UserInput, create};
 pub(crate) use create::{create_first_administrator, create_invited};
 pub use delete::delete;
+pub(crate) use expiry::is_near;
+pub use expiry::{end_some, notify_some};
 
 use crate::access::{Access, ViewUser, is_superuser};
 use crate::db::Tx;

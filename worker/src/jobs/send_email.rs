@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use crate::Worker;
 use crate::mail::{
-    self, Branding, Context, InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail, InvitationMail,
-    Mail, PasswordChangedMail, PasswordResetMail, SendError, WelcomeMail,
+    self, AccountExpiringMail, Branding, Context, InvitationAcceptedMail, InvitationBouncedMail,
+    InvitationDeclinedMail, InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail,
+    SendError, WelcomeMail,
 };
 
 /// Loads the mail as things stand now, mints its links, sends it, records what came of it.
@@ -139,6 +140,22 @@ fn letter(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Mail {
                 words: words.clone(),
             })
         }
+        Content::InvitationReminder { id, generation, inviter, role, valid_until } => {
+            Mail::InvitationReminder(InvitationReminderMail {
+                organization,
+                inviter: inviter.clone(),
+                role: role.clone(),
+                accept_link: link("/invitations/accept", LinkKind::Invitation, (*id).into(), *generation),
+                decline_link: link("/invitations/decline", LinkKind::Invitation, (*id).into(), *generation),
+                valid_until: *valid_until,
+                stop_link: link("/reminders/stop", LinkKind::Reminders, (*id).into(), *generation),
+            })
+        }
+        Content::AccountExpiring { first_name, last_day } => Mail::AccountExpiring(AccountExpiringMail {
+            organization,
+            first_name: first_name.clone(),
+            last_day: *last_day,
+        }),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 
 /// What a locale falls back to that has no catalogue.
 const FALLBACK: &str = "en";
@@ -54,16 +54,25 @@ impl Catalogue {
 
     /// A time to the minute, as one writes it: "29 November 2026, 14:05 UTC".
     pub(super) fn date_time(&self, at: DateTime<Utc>) -> Result<String, MissingString> {
-        let day = match at.day() {
+        self.written("date.date_time", at.date_naive(), &at.format("%H:%M").to_string())
+    }
+
+    /// A day, as one writes it: "29 November 2026".
+    pub(super) fn date(&self, day: NaiveDate) -> Result<String, MissingString> {
+        self.written("date.date", day, "")
+    }
+
+    fn written(&self, key: &str, on: NaiveDate, time: &str) -> Result<String, MissingString> {
+        let day = match on.day() {
             1 => self.get("date.first_day")?.to_owned(),
             day => fill(self.get("date.day")?, |_| day.to_string()),
         };
-        let month = self.get(&format!("date.month_{}", at.month()))?;
-        Ok(fill(self.get("date.date_time")?, |placeholder| match placeholder {
+        let month = self.get(&format!("date.month_{}", on.month()))?;
+        Ok(fill(self.get(key)?, |placeholder| match placeholder {
             "day" => day.clone(),
             "month" => month.to_owned(),
-            "year" => at.year().to_string(),
-            _ => at.format("%H:%M").to_string(),
+            "year" => on.year().to_string(),
+            _ => time.to_owned(),
         }))
     }
 }
@@ -154,5 +163,13 @@ mod tests {
         assert_eq!(date("de", 29), "29.\u{a0}November 2026 um 14:05\u{a0}Uhr (UTC)");
         assert_eq!(date("fr", 29), "29\u{a0}novembre 2026 à 14:05\u{a0}UTC");
         assert_eq!(date("fr", 1), "1er\u{a0}novembre 2026 à 14:05\u{a0}UTC");
+        let day = |locale, day| {
+            let day = NaiveDate::from_ymd_opt(2026, 11, day).expect("a day");
+            Catalogue::of(locale).date(day).expect("there")
+        };
+        assert_eq!(
+            [day("en", 29), day("de", 29), day("fr", 1)],
+            ["29\u{a0}November 2026", "29.\u{a0}November 2026", "1er\u{a0}novembre 2026"]
+        );
     }
 }

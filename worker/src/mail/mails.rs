@@ -2,7 +2,7 @@
 //!
 //! Text of other people's (names, the inviter's message) is put here as it is: rendering makes it safe.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use minijinja::{Value, context};
 use tenantry_shared::text::lines;
 
@@ -108,6 +108,36 @@ pub struct InvitationBouncedMail {
     pub words: Option<String>,
 }
 
+/// To an invitee who has not decided yet: the invitation ends soon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvitationReminderMail {
+    /// The organization's name.
+    pub organization: String,
+    /// Who invites, if that is still known.
+    pub inviter: Option<String>,
+    /// Code name of a built-in role, or the name of another one.
+    pub role: Option<String>,
+    /// Where to accept.
+    pub accept_link: String,
+    /// Where to decline.
+    pub decline_link: String,
+    /// When both links end.
+    pub valid_until: DateTime<Utc>,
+    /// Where to ask for silence. Also in the header, for the mail program's own button.
+    pub stop_link: String,
+}
+
+/// To someone whose account ends soon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountExpiringMail {
+    /// The organization's name.
+    pub organization: String,
+    /// The recipient's; may be empty.
+    pub first_name: String,
+    /// The last day (UTC) that the account works.
+    pub last_day: NaiveDate,
+}
+
 /// Any mail. A new one is a struct and a variant here, and a folder of templates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the structs say it")]
@@ -119,6 +149,8 @@ pub enum Mail {
     InvitationAccepted(InvitationAcceptedMail),
     InvitationDeclined(InvitationDeclinedMail),
     InvitationBounced(InvitationBouncedMail),
+    InvitationReminder(InvitationReminderMail),
+    AccountExpiring(AccountExpiringMail),
 }
 
 impl Mail {
@@ -132,6 +164,8 @@ impl Mail {
             InvitationAcceptedMail::sample().into(),
             InvitationDeclinedMail::sample().into(),
             InvitationBouncedMail::sample().into(),
+            InvitationReminderMail::sample().into(),
+            AccountExpiringMail::sample().into(),
         ]
     }
 
@@ -145,6 +179,16 @@ impl Mail {
             Self::InvitationAccepted(_) => "invitation_accepted",
             Self::InvitationDeclined(_) => "invitation_declined",
             Self::InvitationBounced(_) => "invitation_bounced",
+            Self::InvitationReminder(_) => "invitation_reminder",
+            Self::AccountExpiring(_) => "account_expiring",
+        }
+    }
+
+    /// Where the recipient may unsubscribe from mails like this one, if he may.
+    pub(super) fn unsubscribe_link(&self) -> Option<&str> {
+        match self {
+            Self::InvitationReminder(mail) => Some(&mail.stop_link),
+            _ => None,
         }
     }
 
@@ -195,6 +239,20 @@ impl Mail {
                 first_name => &mail.inviter_first_name,
                 invitee => &mail.invitee,
                 words => mail.words.as_deref().map(|text| lines(text, LONGEST_MESSAGE)).unwrap_or_default(),
+            },
+            Self::InvitationReminder(mail) => context! {
+                organization => &mail.organization,
+                inviter => mail.inviter.as_deref(),
+                role => mail.role.as_deref().map(|role| catalogue.role(role)),
+                accept_link => &mail.accept_link,
+                decline_link => &mail.decline_link,
+                valid_until => catalogue.date_time(mail.valid_until)?,
+                stop_link => &mail.stop_link,
+            },
+            Self::AccountExpiring(mail) => context! {
+                organization => &mail.organization,
+                first_name => &mail.first_name,
+                last_day => catalogue.date(mail.last_day)?,
             },
         })
     }

@@ -92,6 +92,12 @@ pub fn message(
     if let Some(reply_to) = reply_to.filter(is_ascii) {
         builder = builder.reply_to(reply_to.into());
     }
+    if let Some(link) = &rendered.unsubscribe_link {
+        // RFC 2369, and RFC 8058: the mail program's own button, in one click.
+        builder = builder
+            .raw_header(header("List-Unsubscribe", &format!("<{link}>")))
+            .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"));
+    }
     Ok(builder.multipart(MultiPart::alternative_plain_html(rendered.text, rendered.html))?)
 }
 

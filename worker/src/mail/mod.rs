@@ -18,8 +18,8 @@ pub use lettre::{Message, message::Mailbox};
 
 pub use self::{
     mails::{
-        InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail, InvitationMail, Mail,
-        PasswordChangedMail, PasswordResetMail, WelcomeMail,
+        AccountExpiringMail, InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail, InvitationMail,
+        InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, WelcomeMail,
     },
     message::{MessageError, SenderError, message, sender},
     render::{Branding, Context, RenderError, Rendered, render},

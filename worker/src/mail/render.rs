@@ -56,6 +56,8 @@ pub struct Rendered {
     pub text: String,
     /// A document.
     pub html: String,
+    /// Where the recipient may unsubscribe, if he may; see [`message`](super::message()).
+    pub unsubscribe_link: Option<String>,
 }
 
 /// A template or catalogue is wrong. The tests render every mail in every language, so this should not be seen.
@@ -92,6 +94,8 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "invitation_accepted",
     "invitation_declined",
     "invitation_bounced",
+    "invitation_reminder",
+    "account_expiring",
 ];
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -133,7 +137,12 @@ pub fn render(mail: &Mail, context: &Context) -> Result<Rendered, RenderError> {
     let values = context! { ..values, ..common };
     let subject = single_line(&render("subject.txt", &values)?, LONGEST_SUBJECT);
     let values = context! { subject => &subject, ..values };
-    Ok(Rendered { text: tidy(&render("body.txt", &values)?), html: render("body.html", &values)?, subject })
+    Ok(Rendered {
+        text: tidy(&render("body.txt", &values)?),
+        html: render("body.html", &values)?,
+        subject,
+        unsubscribe_link: mail.unsubscribe_link().map(str::to_owned),
+    })
 }
 
 fn common_values(context: &Context, catalogue: &'static Catalogue) -> Value {

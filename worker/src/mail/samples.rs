@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::mails::{
-    InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail, InvitationMail, Mail, PasswordChangedMail,
-    PasswordResetMail, WelcomeMail,
+    AccountExpiringMail, InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail, InvitationMail,
+    InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, WelcomeMail,
 };
 
 const ORGANIZATION: &str = "Acme Robotics";
@@ -113,4 +113,24 @@ mail!(
         invitee: "bob@example.com".to_owned(),
         words: Some("550 5.1.1 <bob@example.com>: no such mailbox here".to_owned()),
     }
+);
+
+mail!(
+    InvitationReminderMail,
+    InvitationReminder,
+    Self {
+        organization: ORGANIZATION.to_owned(),
+        inviter: Some("Alice Liddell".to_owned()),
+        role: Some("reader".to_owned()),
+        accept_link: link("invitations/accept?token=0192f0c1-7d3e-7a52-9c1f-2f6f0f6a3b11.1.Zm9vYmFyYmF6cXV4"),
+        decline_link: link("invitations/decline?token=0192f0c1-7d3e-7a52-9c1f-2f6f0f6a3b11.1.Zm9vYmFyYmF6cXV4"),
+        valid_until: a_time(),
+        stop_link: link("reminders/stop?token=0192f0c1-7d3e-7a52-9c1f-2f6f0f6a3b11.1.c3RvcHN0b3Bz"),
+    }
+);
+
+mail!(
+    AccountExpiringMail,
+    AccountExpiring,
+    Self { organization: ORGANIZATION.to_owned(), first_name: "Bob".to_owned(), last_day: a_time().date_naive() }
 );

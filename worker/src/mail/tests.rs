@@ -37,7 +37,7 @@ fn headers(message: &Message) -> Vec<String> {
 fn every_mail_reads_well_in_every_language() {
     for locale in ["en", "de", "fr"] {
         for mail in Mail::samples() {
-            let Rendered { subject, text, html } = rendered(mail.clone(), &context(locale));
+            let Rendered { subject, text, html, .. } = rendered(mail.clone(), &context(locale));
             with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
                 assert_snapshot!(
                     format!("{}.{locale}", mail.name()),
@@ -168,6 +168,24 @@ fn the_envelope_and_headers_are_as_asked() {
     let wire = String::from_utf8(message.formatted()).expect("UTF-8");
     assert!(wire.is_ascii() && wire.lines().all(|line| line.len() <= 998));
     assert!(wire.contains("multipart/alternative") && wire.contains("text/plain; charset=utf-8"));
+}
+
+#[test]
+fn only_a_reminder_can_be_unsubscribed_from_and_in_one_click() {
+    for mail in Mail::samples() {
+        let message = message_to("bob@example.com", rendered(mail.clone(), &context("fr"))).expect("a message");
+        let headers = headers(&message);
+        let of_lists: Vec<_> = headers.iter().filter(|header| header.starts_with("List-")).collect();
+        let Mail::InvitationReminder(reminder) = mail else {
+            assert!(of_lists.is_empty(), "{}: {of_lists:?}", mail.name());
+            continue;
+        };
+        let expected = [
+            format!("List-Unsubscribe: <{}>", reminder.stop_link),
+            "List-Unsubscribe-Post: List-Unsubscribe=One-Click".into(),
+        ];
+        assert_eq!(of_lists, expected.each_ref());
+    }
 }
 
 #[test]

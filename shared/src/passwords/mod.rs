@@ -1,5 +1,7 @@
 //! Passwords: the policy, the hashing, and the ways to a new one.
 
+mod purge;
+
 use std::sync::{Arc, LazyLock};
 
 use argon2::password_hash::phc::PasswordHash;
@@ -8,6 +10,8 @@ use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
+
+pub use purge::purge_some;
 
 use crate::access::{Access, Actor, Oneself, Origin};
 use crate::audit::Event;

@@ -1,0 +1,6 @@
+//! What recurs: what each schedule does, and that it does it once, whatever dies.
+
+mod cleaning;
+mod expiry;
+mod reminders;
+mod runs;
