@@ -32,8 +32,11 @@ pub struct Telemetry(Option<SdkTracerProvider>);
 impl Telemetry {
     /// Sends logs to standard error, and traces to the collector if there is one, from here on.
     pub fn start(config: &CommonConfig, name: &str) -> Result<Self, ConfigError> {
-        let service = config.otel_service_name.clone().unwrap_or_else(|| name.to_owned());
-        let provider = config.collector()?.map(|collector| trace::provider(&collector, service)).transpose()?;
+        let service = config.otel_service_name.clone().filter(|service| !service.is_empty());
+        let provider = config
+            .collector()?
+            .map(|collector| trace::provider(&collector, service.unwrap_or_else(|| name.to_owned())))
+            .transpose()?;
         let is_trace = filter_fn(|about| about.target() == trace::TARGET);
         let traces = provider.as_ref().map(|provider| {
             let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("tenantry"));
