@@ -62,7 +62,6 @@ async fn every_mail_can_be_read_in_every_language_by_day_and_by_night() {
             assert_eq!(browser.run("return document.documentElement.lang").await, locale, "{name}");
             assert_eq!(browser.run("return document.title").await, json!(subject), "{name}");
             read(&name, &text, &html);
-            assert!(!text.contains('<'), "{name}:\n{text}");
         }
     }
     browser.close().await;

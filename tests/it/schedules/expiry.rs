@@ -50,7 +50,11 @@ async fn people_are_told_seven_days_and_one_day_before_their_account_ends_each_o
             told.push((days_left, first));
             let mail = app.mailbox().last_to("bob@example.com").await;
             let day = (today(&app) + days(days_left)).format("%-d %B %Y").to_string();
-            assert!(mail.subject().contains(&day) && mail.text().contains(&day), "{day}:\n{}", mail.text());
+            for text in [mail.subject(), mail.text()] {
+                // The spaces in a date don't break.
+                let words: Vec<&str> = text.split_whitespace().collect();
+                assert!(words.join(" ").contains(&day), "{day}:\n{text}");
+            }
             assert!(mail.header("List-Unsubscribe").is_none());
         }
     }
