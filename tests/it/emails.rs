@@ -1,6 +1,6 @@
 //! Mails, and how their delivery stands.
 
-use harness::{Caller, Stage, TestApp, eventually, hours};
+use harness::{Caller, Stage, TestApp, eventually, hours, minutes};
 use serde_json::Value;
 
 async fn email_about(admin: &Caller, invitation: &Value) -> Value {
@@ -124,5 +124,30 @@ async fn a_mail_speaks_the_language_it_was_asked_for() {
         let mail = app.mailbox().last_to(&address).await;
         assert!(mail.html().contains(word), "{locale}:\n{}", mail.text());
     }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_mail_of_a_newer_release_waits_for_a_newer_worker() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    // The worker finds it when it is due again.
+    app.smtp().answer_next(Stage::Recipient, 1, "450 4.2.1 Busy");
+    let invitation = admin.invite("bob@example.com", "reader").await;
+    until(&admin, &invitation, "deferred").await;
+    app.database().execute("update email_messages set kind = 'of_a_newer_release'").await;
+    app.clock.advance(minutes(1));
+    eventually("the worker to put it off", || async {
+        let put_off =
+            format!("select id from outbox where due_at > '{}' and claim is null", app.clock.now().to_rfc3339());
+        (!app.database().rows(&put_off).await.is_empty()).then_some(())
+    })
+    .await;
+    let row = &app.database().rows("select takes, parked_at from outbox").await[0];
+    assert!(row["takes"] == 0 && row["parked_at"].is_null(), "{row}");
+
+    app.database().execute("update email_messages set kind = 'invitation'").await;
+    app.clock.advance(minutes(1));
+    until(&admin, &invitation, "sent").await;
     app.finish().await;
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Kind;
 use crate::db::Tx;
 use crate::email_address::{mailbox_key, shown};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ids::{EmailId, InvitationId, OrganizationId, PasswordResetId};
 use crate::invitations;
 use crate::outbox::Claim;
@@ -92,6 +92,8 @@ pub enum Loaded {
     Send(Box<Outgoing>),
     /// Nothing: it was sent, or what it was about is no more.
     Nothing,
+    /// A newer release wrote it, of a kind this one does not know: for a newer worker.
+    NotForUs,
 }
 
 /// What came of sending.
@@ -146,7 +148,7 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
     if !matches!(row.status.as_str(), "queued" | "sending" | "deferred") {
         return Ok(Loaded::Nothing);
     }
-    let kind = Kind::find(&row.kind).ok_or_else(|| Error::Internal(format!("unknown kind of mail {}", row.kind)))?;
+    let Some(kind) = Kind::find(&row.kind) else { return Ok(Loaded::NotForUs) };
     let reset_is_good = row.used_at.is_none()
         && row.superseded_at.is_none()
         && row.is_active == Some(true)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use serde_json::Value;
 use tenantry_shared::Result;
 use tenantry_shared::email_address::masked;
@@ -19,6 +20,9 @@ use crate::mail::{
     SendError, WelcomeMail,
 };
 
+/// How long a mail waits that only a newer release can send, while processes are being replaced.
+const FOR_A_NEWER_WORKER: TimeDelta = TimeDelta::seconds(30);
+
 /// Loads the mail as things stand now, mints its links, sends it, records what came of it.
 pub(crate) async fn run(worker: &Worker, claim: &Claim, id: EmailId) -> Result<()> {
     let mut tx = claim.begin(&worker.db).await?;
@@ -26,6 +30,12 @@ pub(crate) async fn run(worker: &Worker, claim: &Claim, id: EmailId) -> Result<(
         Loaded::Send(outgoing) => outgoing,
         Loaded::Nothing => {
             claim.finish(&mut tx).await?;
+            return tx.commit().await;
+        }
+        Loaded::NotForUs => {
+            tracing::warn!(email = %id, "a mail of a kind that this release does not know waits for a newer worker");
+            let later = tx.now() + FOR_A_NEWER_WORKER;
+            claim.postpone(&mut tx, later).await?;
             return tx.commit().await;
         }
     };
