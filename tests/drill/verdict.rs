@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use harness::{Mail, PASSWORD, Processes, Which};
 
-use crate::blows::Blows;
+use crate::blows::{Blows, times_taken};
 use crate::people::{Invited, Person};
 
 /// How long mails may take once all is calm: a few attempts that failed double their pauses.
@@ -35,7 +35,7 @@ impl Verdict {
     /// The last line.
     pub(crate) fn summary(&self) -> String {
         format!(
-            "drill: {}: {} invited, {} of them revoked; {} troubles; {} mails sent twice, where a kill had hit {} after \
+            "drill: {}: {} invited, {} of them revoked; {} troubles; {} mails sent twice, of {} that a kill hit after \
              their 250; {}; longest wait {:.1} s; seed {}",
             if self.is_good() { "NOTHING LOST" } else { "FAILED" },
             self.invited,
@@ -90,7 +90,7 @@ pub(crate) async fn find(seed: u64, tenantry: &mut Processes, invited: &[Invited
         invited: people().count(),
         revoked: people().filter(|person| person.is_revoked).count(),
         twice,
-        may_be_twice: blows.hit_after_250.values().sum(),
+        may_be_twice: blows.hit_after_250.len(),
         blows: blows.summary(),
         longest_wait,
         troubles,
@@ -120,15 +120,11 @@ async fn look_at_the_rows(tenantry: &Processes, troubles: &mut Vec<String>) {
 
 /// Mails that came twice. Each must be one that a kill hit between its 250 and our record of it.
 fn count_doubles(mails: &HashMap<String, Vec<Mail>>, blows: &Blows, troubles: &mut Vec<String>) -> usize {
-    let mut times: HashMap<String, usize> = HashMap::new();
-    for mail in mails.values().flatten() {
-        *times.entry(email_id(mail)).or_default() += 1;
-    }
     let mut twice = 0;
-    for (id, times) in times {
-        let (more, excused) = (times - 1, blows.hit_after_250.get(&id).copied().unwrap_or(0));
-        twice += more;
-        if more > excused {
+    for (id, times) in times_taken(mails.values().flatten()) {
+        let excused = blows.hit_after_250.iter().filter(|(hit, _)| *hit == id).count();
+        twice += times - 1;
+        if times - 1 > excused {
             troubles.push(format!("the mail {id} came {times} times, and {excused} kills excuse that"));
         }
     }
