@@ -29,10 +29,15 @@ create function claim_outbox(wanted smallint, at timestamptz, epoch uuid, places
     declare
         chosen record;
     begin
-        update public.outbox o
-        set pushed_at = null, pushed_epoch = null, due_at = least(o.due_at, at)
-        where o.lane = wanted and o.pushed_at is not null and o.parked_at is null and o.claim is null
-          and o.pushed_epoch <> epoch;
+        for chosen in
+            select o.organization_id, o.id from public.outbox o
+            where o.lane = wanted and o.pushed_at is not null and o.parked_at is null and o.claim is null
+              and o.pushed_epoch <> epoch
+            for update skip locked
+        loop
+            update public.outbox o set pushed_at = null, pushed_epoch = null, due_at = least(o.due_at, at)
+            where o.organization_id = chosen.organization_id and o.id = chosen.id;
+        end loop;
 
         -- Row by row: a join with the table would be planned for the few rows it had when it was last looked at.
         for chosen in

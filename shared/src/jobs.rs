@@ -49,7 +49,8 @@ pub(crate) async fn create(
 /// Marks a job as failed: its work was put aside.
 pub async fn give_up(tx: &mut Tx, id: JobId) -> Result<()> {
     sqlx::query!(
-        "update jobs set status = 'failed', finished_at = $3 where organization_id = $1 and id = $2",
+        "update jobs set status = 'failed', finished_at = $3
+         where organization_id = $1 and id = $2 and status in ('queued', 'running')",
         tx.organization_id() as OrganizationId,
         id as JobId,
         tx.now()

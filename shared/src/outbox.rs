@@ -57,7 +57,7 @@ impl Job {
     }
 }
 
-/// Which queue a job waits in: bulk waits for interactive.
+/// Which queue a job waits in. They do not wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
     /// Someone is waiting for it.
@@ -67,7 +67,7 @@ pub enum Lane {
 }
 
 impl Lane {
-    /// Both, in the order in which a worker serves them.
+    /// Both.
     pub const ALL: [Self; 2] = [Self::Interactive, Self::Bulk];
 
     fn number(self) -> i16 {
@@ -143,7 +143,8 @@ impl Tx {
             "insert into outbox (organization_id, id, job, lane, created_at, due_at, trace_parent)
              values ($1, $2, $3, $4, $5, $6, $7)
              on conflict on constraint outbox_pkey do update
-             set due_at = least(outbox.due_at, excluded.due_at), parked_at = null, takes = 0,
+             set due_at = least(outbox.due_at, excluded.due_at), lane = least(outbox.lane, excluded.lane),
+                 parked_at = null, takes = 0,
                  trace_parent = excluded.trace_parent
              where outbox.claim is null",
             self.organization_id() as OrganizationId,
@@ -193,8 +194,8 @@ pub enum Taken {
     Claimed(Claim),
     /// Someone else has it, or it is done, or it is not due: nothing to do.
     Nothing,
-    /// It has crashed too often and was put aside; a person must look.
-    Parked(Claim),
+    /// It is ours, and has crashed too often: to be put aside with [`Claim::park`], for a person to look at.
+    Exhausted(Claim),
 }
 
 /// Takes a job: a lease on its row, recorded before any work begins.
@@ -203,20 +204,15 @@ pub async fn take(db: &Db, job: &JobRef) -> Result<Taken> {
     let mut tx = db.begin(&tenant, Actor::System("worker"), Origin::default()).await?;
     let fence = new_uuid(tx.now());
     let row = sqlx::query!(
-        "update outbox set
-             parked_at = case when takes >= $5 then $3::timestamptz end,
-             claim = case when takes >= $5 then null else $4::uuid end,
-             claimed_until = case when takes >= $5 then null else $3::timestamptz + $6::interval end,
-             due_at = $3::timestamptz + $6::interval,
+        "update outbox set claim = $4, claimed_until = $3::timestamptz + $5::interval, due_at = $3::timestamptz + $5::interval,
              takes = takes + 1
          where organization_id = $1 and id = $2 and parked_at is null
            and pushed_at is not null and (claimed_until is null or claimed_until <= $3)
-         returning job, lane, parked_at",
+         returning job, lane, takes",
         job.organization_id as OrganizationId,
         job.id,
         tx.now(),
         fence,
-        TAKES_BEFORE_PARKING,
         interval(LEASE)
     )
     .fetch_optional(tx.connection())
@@ -229,10 +225,7 @@ pub async fn take(db: &Db, job: &JobRef) -> Result<Taken> {
     };
     tx.commit().await?;
     let claim = Claim { tenant, id: job.id, fence, job: work, lane: Lane::from_number(row.lane) };
-    Ok(match row.parked_at {
-        Some(_) => Taken::Parked(claim),
-        None => Taken::Claimed(claim),
-    })
+    Ok(if row.takes > TAKES_BEFORE_PARKING { Taken::Exhausted(claim) } else { Taken::Claimed(claim) })
 }
 
 impl Claim {
@@ -289,6 +282,21 @@ impl Claim {
         .execute(tx.connection())
         .await?;
         Ok(())
+    }
+
+    /// Puts the job aside, in the same transaction as whatever shows it to people. False if it is not ours any more.
+    pub async fn park(&self, tx: &mut Tx) -> Result<bool> {
+        let done = sqlx::query!(
+            "update outbox set parked_at = $4, claim = null, claimed_until = null
+             where organization_id = $1 and id = $2 and claim = $3",
+            tx.organization_id() as OrganizationId,
+            self.id,
+            self.fence,
+            tx.now()
+        )
+        .execute(tx.connection())
+        .await?;
+        Ok(done.rows_affected() == 1)
     }
 
     /// The job is done, in the same transaction as its outcome.

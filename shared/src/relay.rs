@@ -23,8 +23,10 @@ const LEAST_WAITING: i32 = 8;
 /// When a job that was pushed and that no worker has taken is pushed again.
 const REDELIVER: TimeDelta = TimeDelta::seconds(60);
 const SWEEP: Duration = Duration::from_secs(1);
-/// How soon to look again while there is more to push than room.
+/// How soon to look again while there is more to push, and the workers take it.
 const BUSY: Duration = Duration::from_millis(20);
+/// And while they don't.
+const NO_ROOM: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Pushes due work until `stop`, which it heeds between two turns. Trouble with Postgres or Redis is logged once an outage,
@@ -35,7 +37,8 @@ pub async fn run(db: Db, client: redis::Client, namespace: String, stop: impl Fu
     let mut stop = std::pin::pin!(stop);
     loop {
         let pause = match relay.turn().await {
-            Ok(Backlog::Perhaps) => BUSY,
+            Ok(Backlog::Pushed) => BUSY,
+            Ok(Backlog::NoRoom) => NO_ROOM,
             Ok(Backlog::None) | Err(_) => SWEEP,
         };
         tokio::select! {
@@ -55,11 +58,15 @@ struct Relay {
     windows: [Window; 2],
 }
 
-/// Whether there is more to push than there was room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether there is more to push than there was room for, in order of haste.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Backlog {
+    /// All that was due is pushed.
     None,
-    Perhaps,
+    /// The workers are busy, or there is none: more would only fill Redis.
+    NoRoom,
+    /// All that there was room for was pushed.
+    Pushed,
 }
 
 /// How many jobs of a lane should wait in Redis: few, so that a late-comer's turn comes soon, yet enough for the workers
@@ -114,8 +121,7 @@ impl Relay {
             let waiting: i32 = within(connection.llen(&key)).await?;
             let places = window.places(waiting);
             if places <= 0 {
-                // The workers are busy, or there is none: more would only fill Redis.
-                backlog = Backlog::Perhaps;
+                backlog = backlog.max(Backlog::NoRoom);
                 continue;
             }
             let mut due =
@@ -129,7 +135,7 @@ impl Relay {
             metrics::counter!("tenantry_jobs_pushed_total").increment(jobs.len() as u64);
             within(connection.lpush::<_, _, ()>(&key, jobs)).await?;
             if is_full {
-                backlog = Backlog::Perhaps;
+                backlog = Backlog::Pushed;
                 if waiting == 0 {
                     window.widen();
                 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use harness::{Mail, PostgresServer, Processes, Stage, Which};
 use rand::RngExt;
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 
 use crate::say;
 use crate::verdict::email_id;
@@ -22,6 +23,34 @@ enum Victim {
 impl Victim {
     /// In the order in which they are started again.
     const ALL: [Self; 4] = [Self::Postgres, Self::Redis, Self::Api, Self::Worker];
+}
+
+/// What a mail server does to its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Misdeed {
+    RefuseConnections,
+    Hang,
+    HangUpBefore250,
+    HangUpAfter250,
+    PutOffMessages,
+    PutOffRecipients,
+}
+
+impl Misdeed {
+    const ALL: [Self; 6] = [
+        Self::RefuseConnections,
+        Self::Hang,
+        Self::HangUpBefore250,
+        Self::HangUpAfter250,
+        Self::PutOffMessages,
+        Self::PutOffRecipients,
+    ];
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Blow {
+    Kill(Victim),
+    Misdeed(Misdeed),
 }
 
 /// What has fallen.
@@ -60,27 +89,40 @@ pub(crate) async fn fall(
     time: Duration,
 ) -> Blows {
     let (start, mut blows) = (Instant::now(), Blows::default());
-    while start.elapsed() < time {
+    // Each once at the least, in any order; then at random.
+    let kills = Victim::ALL.map(Blow::Kill).into_iter();
+    let mut first: Vec<Blow> = kills.chain(Misdeed::ALL.map(Blow::Misdeed)).collect();
+    first.shuffle(random);
+    while start.elapsed() < time || !first.is_empty() {
         pause(random, 200..1_500).await;
-        if random.random_bool(0.4) {
-            misbehave(tenantry, random).await;
-            blows.misdeeds += 1;
-            continue;
+        match first.pop().unwrap_or_else(|| any(random)) {
+            Blow::Misdeed(misdeed) => {
+                misbehave(tenantry, random, misdeed).await;
+                blows.misdeeds += 1;
+            }
+            Blow::Kill(victim) => {
+                // Mostly one at a time; two at once is the worse kind of day.
+                let second = random.random_bool(0.25).then(|| pick(random, &Victim::ALL));
+                let victims: Vec<Victim> = std::iter::once(victim).chain(second).collect();
+                kill(tenantry, postgres, random, &victims, &mut blows).await;
+            }
         }
-        // Mostly one at a time; two at once is the worse kind of day.
-        let mut victims = vec![pick(random)];
-        if random.random_bool(0.25) {
-            victims.push(pick(random));
-        }
-        kill(tenantry, postgres, random, &victims, &mut blows).await;
     }
     tenantry.smtp().forget_plans();
     tenantry.smtp().accept_connections();
     blows
 }
 
-fn pick(random: &mut StdRng) -> Victim {
-    Victim::ALL[random.random_range(0..Victim::ALL.len())]
+fn any(random: &mut StdRng) -> Blow {
+    if random.random_bool(0.6) {
+        Blow::Kill(pick(random, &Victim::ALL))
+    } else {
+        Blow::Misdeed(pick(random, &Misdeed::ALL))
+    }
+}
+
+fn pick<T: Copy>(random: &mut StdRng, all: &[T]) -> T {
+    all[random.random_range(0..all.len())]
 }
 
 async fn pause(random: &mut StdRng, milliseconds: std::ops::Range<u64>) {
@@ -122,8 +164,7 @@ async fn kill(
 }
 
 async fn taken_but_not_recorded(tenantry: &Processes) -> HashMap<String, usize> {
-    let open = "select id from email_messages where status in ('queued', 'sending', 'deferred')";
-    let open = tenantry.database().rows(open).await;
+    let open = tenantry.database().rows("select id from email_messages where status = 'sending'").await;
     let open: HashSet<&str> = open.iter().filter_map(|row| row["id"].as_str()).collect();
     let mut taken = times_taken(&tenantry.mailbox().all());
     taken.retain(|id, _| open.contains(id.as_str()));
@@ -139,35 +180,20 @@ pub(crate) fn times_taken<'a>(mails: impl IntoIterator<Item = &'a Mail>) -> Hash
     times
 }
 
-async fn misbehave(tenantry: &Processes, random: &mut StdRng) {
+async fn misbehave(tenantry: &Processes, random: &mut StdRng, misdeed: Misdeed) {
     let smtp = tenantry.smtp();
     let times = random.random_range(1..=5);
-    match random.random_range(0..6) {
-        0 => {
-            say("the mail server refuses connections");
+    say(&format!("mail server: {misdeed:?}"));
+    match misdeed {
+        Misdeed::RefuseConnections => {
             smtp.refuse_connections();
             pause(random, 500..4_000).await;
             smtp.accept_connections();
         }
-        1 => {
-            say("the mail server hangs over a message");
-            smtp.hang_at_next_message();
-        }
-        2 => {
-            say("the mail server drops connections before its 250");
-            (0..times).for_each(|_| smtp.close_before_next_250());
-        }
-        3 => {
-            say("the mail server drops connections after its 250");
-            (0..times).for_each(|_| smtp.close_after_next_250());
-        }
-        4 => {
-            say("the mail server says 451 to messages");
-            smtp.answer_next(Stage::Message, times, "451 4.3.0 Not now");
-        }
-        _ => {
-            say("the mail server says 450 to recipients");
-            smtp.answer_next(Stage::Recipient, times, "450 4.2.1 Busy");
-        }
+        Misdeed::Hang => smtp.hang_at_next_message(),
+        Misdeed::HangUpBefore250 => (0..times).for_each(|_| smtp.close_before_next_250()),
+        Misdeed::HangUpAfter250 => (0..times).for_each(|_| smtp.close_after_next_250()),
+        Misdeed::PutOffMessages => smtp.answer_next(Stage::Message, times, "451 4.3.0 Not now"),
+        Misdeed::PutOffRecipients => smtp.answer_next(Stage::Recipient, times, "450 4.2.1 Busy"),
     }
 }

@@ -5,11 +5,13 @@ mod blows;
 mod people;
 mod verdict;
 
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
+use futures_util::FutureExt;
 use harness::{Database, PostgresServer, Processes};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -20,6 +22,8 @@ const ORGANIZATIONS: [&str; 3] = ["north", "south", "west"];
 /// How long blows fall, and people are invited.
 const LONG: Duration = Duration::from_secs(300);
 const SHORT: Duration = Duration::from_secs(45);
+/// How much longer it may take until everyone is invited and has his mail: a few attempts that failed double their pauses.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Invites a thousand people while processes are killed and the mail server misbehaves; exits with 1 if anything was lost.
 #[derive(Debug, Parser)]
@@ -42,7 +46,14 @@ fn main() -> ExitCode {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seed = options.seed.unwrap_or_else(|| u64::from(now.subsec_nanos()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let verdict = runtime.block_on(drill(seed, if options.short { SHORT } else { LONG }));
+    let (start, time) = (Instant::now(), if options.short { SHORT } else { LONG });
+    let Ok(mut verdict) = runtime.block_on(AssertUnwindSafe(drill(seed, time)).catch_unwind()) else {
+        say(&format!("drill: FAILED: it panicked, the reason stands above; seed {seed}"));
+        return ExitCode::FAILURE;
+    };
+    if start.elapsed() > time + PATIENCE {
+        verdict.troubles.push(format!("it took {:?}, longer than mails may take", start.elapsed()));
+    }
     for trouble in verdict.troubles.iter().take(20) {
         say(&format!("  {trouble}"));
     }

@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 
 use harness::{Mail, PASSWORD, Processes, Which};
 
+use crate::PATIENCE;
 use crate::blows::{Blows, times_taken};
 use crate::people::{Invited, Person};
 
-/// How long mails may take once all is calm: a few attempts that failed double their pauses.
-const PATIENCE: Duration = Duration::from_secs(240);
 /// Of every organization so many really accept.
 const ACCEPTING: usize = 20;
 
@@ -167,8 +166,12 @@ fn look_at_the_logs(
     let sample = people.filter_map(|person| mails.get(&person.address)?.first()).step_by(10);
     let tokens = sample.map(|mail| mail.link().token());
     let secrets: Vec<String> = domains.chain(sessions).chain(tokens).chain([PASSWORD.to_owned()]).collect();
-    for which in [Which::Api, Which::Worker] {
-        for line in tenantry.log(which).lines() {
+    for (which, sign) in [(Which::Api, "/invitations"), (Which::Worker, "p***@")] {
+        let log = tenantry.log(which);
+        if !log.contains(sign) {
+            troubles.push(format!("the log of {which:?} does not even have {sign}"));
+        }
+        for line in log.lines() {
             if let Some(secret) = secrets.iter().find(|secret| line.contains(secret.as_str())) {
                 troubles.push(format!("the log of {which:?} has {secret}: {line}"));
             }

@@ -30,7 +30,7 @@ pub struct WorkerConfig {
     /// A file that holds SMTP_URL.
     #[arg(long, env)]
     pub smtp_url_file: Option<PathBuf>,
-    /// Connections to the mail server at most. Bulk mail leaves one of them free.
+    /// Connections to the mail server at most. Bulk mail leaves one of them free, if there are two.
     #[arg(long, env, default_value_t = 4)]
     pub smtp_connections: usize,
     /// Mails a second to the mail server at most, from this worker; as many as it takes, if not given.
@@ -71,6 +71,9 @@ pub async fn check(config: &WorkerConfig) -> ExitCode {
     let mut report = Report::default();
     report.common(&config.common);
     report.setting("MAIL_FROM", config.mail_from());
+    if config.smtp_connections < 2 {
+        report.warn("SMTP_CONNECTIONS", "with one connection, a password reset waits while bulk mail has it");
+    }
     report.listening("METRICS_ADDR", config.metrics_addr);
     report.database(&config.database).await;
     report.redis(&config.redis).await;

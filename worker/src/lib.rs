@@ -125,13 +125,14 @@ impl Worker {
                     tracing::warn!(job = ?claim.job, %error, "a job could not be done");
                 }
             }
-            Ok(Taken::Parked(claim)) => {
-                metrics::counter!("tenantry_jobs_parked_total", "job" => claim.job.name()).increment(1);
-                tracing::error!(job = ?claim.job, "a job crashed too often and was put aside");
-                if let Err(error) = self.own_up(&claim).await {
-                    tracing::warn!(job = ?claim.job, %error, "what was put aside could not be marked");
+            Ok(Taken::Exhausted(claim)) => match self.put_aside(&claim).await {
+                Ok(true) => {
+                    metrics::counter!("tenantry_jobs_parked_total", "job" => claim.job.name()).increment(1);
+                    tracing::error!(job = ?claim.job, "a job crashed too often and was put aside");
                 }
-            }
+                Ok(false) => {}
+                Err(error) => tracing::warn!(job = ?claim.job, %error, "a job could not be put aside; it comes again"),
+            },
             Ok(Taken::Nothing) => {}
             Err(error) => tracing::warn!(%error, "a job could not be taken; it comes again"),
         }
@@ -144,14 +145,18 @@ impl Worker {
         }
     }
 
-    /// Shows what was put aside where an administrator looks.
-    async fn own_up(&self, claim: &Claim) -> tenantry_shared::Result<()> {
+    /// Puts a job aside, and shows it where an administrator looks. False if someone else has it now.
+    async fn put_aside(&self, claim: &Claim) -> tenantry_shared::Result<bool> {
         let mut tx = claim.begin(&self.db).await?;
         match claim.job {
             Job::SendEmail(id) => emails::give_up(&mut tx, id).await?,
             Job::ResendInvitations(id) => jobs_of_people::give_up(&mut tx, id).await?,
         }
-        tx.commit().await
+        let is_parked = claim.park(&mut tx).await?;
+        if is_parked {
+            tx.commit().await?;
+        }
+        Ok(is_parked)
     }
 
     /// Keeps the claim's lease alive while the work goes on.

@@ -238,6 +238,18 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
 
 /// Records what came of an attempt, and ends or postpones its job in the same transaction.
 pub async fn record(tx: &mut Tx, claim: &Claim, id: EmailId, verdict: &Verdict) -> Result<()> {
+    if !matches!(verdict, Verdict::Sent) {
+        // Its inviter may be told, which needs the invitation; and that is locked before its mail, as everywhere.
+        sqlx::query!(
+            "select i.id from invitations i
+             join email_messages e on e.organization_id = i.organization_id and e.invitation_id = i.id
+             where i.organization_id = $1 and e.id = $2 for key share of i",
+            tx.organization_id() as OrganizationId,
+            id as EmailId
+        )
+        .fetch_optional(tx.connection())
+        .await?;
+    }
     let row = sqlx::query!(
         "select kind, status, last_error, attempts, give_up_at from email_messages
          where organization_id = $1 and id = $2 for update",

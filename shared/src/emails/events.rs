@@ -110,6 +110,7 @@ async fn record_some(tx: &mut Tx, events: &[(EmailId, &DeliveryEvent)]) -> Resul
     let mails: BTreeMap<EmailId, Reported> = mails.into_iter().map(|mail| (mail.id, mail)).collect();
     let mut known: Vec<(&Reported, &DeliveryEvent)> =
         events.iter().filter_map(|(id, event)| Some((mails.get(id)?, *event))).collect();
+    lock_invitations(tx, &known).await?;
     // In the order of what is locked: two who report about the same addresses at once then wait for each other, never both.
     known.sort_by_cached_key(|(mail, event)| (mailbox_key(&mail.to_address), mail.id, event.at));
     for (mail, event) in &known {
@@ -136,7 +137,6 @@ async fn delivered(tx: &mut Tx, mail: &Reported, at: DateTime<Utc>) -> Result<()
 }
 
 async fn bounced(tx: &mut Tx, mail: &Reported, event: &DeliveryEvent) -> Result<()> {
-    lock_invitation(tx, mail).await?;
     let detail = one_line(event);
     let done = sqlx::query!(
         "update email_messages set bounced_at = $3, version = version + 1,
@@ -181,14 +181,16 @@ async fn complained(tx: &mut Tx, mail: &Reported, event: &DeliveryEvent) -> Resu
     email_suppressions::note(tx, &mail.to_address, Reason::Complained, detail.as_deref()).await
 }
 
-/// An invitation is locked before its mail, as whoever accepts or revokes it does.
-async fn lock_invitation(tx: &mut Tx, mail: &Reported) -> Result<()> {
+/// Invitations are locked before their mails, as whoever accepts, revokes or resends them does, and all of them at once and
+/// in the order of their ids, as a bulk resend does.
+async fn lock_invitations(tx: &mut Tx, events: &[(&Reported, &DeliveryEvent)]) -> Result<()> {
+    let ids: Vec<Uuid> = events.iter().filter_map(|(mail, _)| mail.invitation_id).map(Into::into).collect();
     sqlx::query!(
-        "select id from invitations where organization_id = $1 and id = $2 for key share",
+        "select id from invitations where organization_id = $1 and id = any($2) order by id for key share",
         tx.organization_id() as OrganizationId,
-        mail.invitation_id as Option<InvitationId>
+        &ids
     )
-    .fetch_optional(tx.connection())
+    .fetch_all(tx.connection())
     .await?;
     Ok(())
 }

@@ -129,7 +129,6 @@ pub(crate) async fn queue(tx: &mut Tx, email: NewEmail<'_>, lane: Lane) -> Resul
 
 /// Withdraws a mail that has not been sent. One that a worker is just sending goes out; its link is dead all the same.
 pub(crate) async fn cancel(tx: &mut Tx, id: EmailId) -> Result<()> {
-    tx.withdraw(Job::SendEmail(id)).await?;
     sqlx::query!(
         "update email_messages set status = 'canceled', version = version + 1
          where organization_id = $1 and id = $2 and status in ('queued', 'deferred')",
@@ -138,7 +137,8 @@ pub(crate) async fn cancel(tx: &mut Tx, id: EmailId) -> Result<()> {
     )
     .execute(tx.connection())
     .await?;
-    Ok(())
+    // The mail first, then its job: the order in which everyone locks them.
+    tx.withdraw(Job::SendEmail(id)).await
 }
 
 /// A mail of the organization.
@@ -236,7 +236,7 @@ pub async fn retry(tx: &mut Tx, _by: &Access<RetryEmail>, id: EmailId) -> Result
         .into());
     }
     sqlx::query!(
-        "update email_messages set status = 'queued', give_up_at = $3, version = version + 1
+        "update email_messages set status = 'queued', attempts = 0, give_up_at = $3, version = version + 1
          where organization_id = $1 and id = $2",
         tx.organization_id() as OrganizationId,
         id as EmailId,

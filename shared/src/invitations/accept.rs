@@ -14,6 +14,7 @@ use crate::db::{Db, Tx};
 use crate::emails::Kind;
 use crate::error::{Refusal, Result};
 use crate::ids::{FolderId, InvitationId, OrganizationId, RoleId, UserGroupId, UserId};
+use crate::outbox::Lane;
 use crate::passwords::{Hasher, Wearer, check_policy, policy_of};
 use crate::roles;
 use crate::secret::{Link, LinkKind, Links};
@@ -165,7 +166,7 @@ pub async fn accept(
     tx.act_as(Actor::User { id: user, name: open.email.clone(), session_id: None });
     join_groups(&mut tx, &open, user).await?;
     close(&mut tx, open.id, "accepted").await?;
-    tell(&mut tx, open.id, open.invited_by, Kind::InvitationAccepted).await?;
+    tell(&mut tx, open.id, open.invited_by, Kind::InvitationAccepted, Lane::Interactive).await?;
     let session = sessions::create(&mut tx, user).await?;
     let event = Event::new("invitation.accepted", "invitation", open.id, &open.email);
     tx.audit(event.with(json!({ "user": user }))).await?;
@@ -202,7 +203,7 @@ pub async fn decline(db: &Db, links: &Links, token: &str, origin: Origin) -> Res
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin).await?;
     let open = get_open(&mut tx, &link).await?;
     close(&mut tx, open.id, "declined").await?;
-    tell(&mut tx, open.id, open.invited_by, Kind::InvitationDeclined).await?;
+    tell(&mut tx, open.id, open.invited_by, Kind::InvitationDeclined, Lane::Interactive).await?;
     tx.audit(Event::new("invitation.declined", "invitation", open.id, &open.email)).await?;
     tx.commit().await
 }

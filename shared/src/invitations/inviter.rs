@@ -12,6 +12,7 @@ pub(super) async fn tell(
     invitation: InvitationId,
     inviter: Option<UserId>,
     kind: Kind,
+    lane: Lane,
 ) -> Result<Option<EmailId>> {
     let Some(inviter) = inviter else { return Ok(None) };
     let row = sqlx::query!(
@@ -32,7 +33,7 @@ pub(super) async fn tell(
         user_id: Some(inviter),
         password_reset_id: None,
     };
-    Ok(Some(emails::queue(tx, email, Lane::Interactive).await?))
+    Ok(Some(emails::queue(tx, email, lane).await?))
 }
 
 /// Tells the inviter, once a mail, that this mail of an open invitation will not arrive. To be called under the mail's lock.
@@ -48,7 +49,9 @@ pub(crate) async fn tell_of_bounce(tx: &mut Tx, email: EmailId) -> Result<()> {
     .fetch_optional(tx.connection())
     .await?;
     let Some(row) = row else { return Ok(()) };
-    let Some(notice) = tell(tx, row.id, row.invited_by, Kind::InvitationBounced).await? else { return Ok(()) };
+    // A thousand may bounce at once: nobody's reset shall wait for the news.
+    let told = tell(tx, row.id, row.invited_by, Kind::InvitationBounced, Lane::Bulk).await?;
+    let Some(notice) = told else { return Ok(()) };
     sqlx::query!(
         "update email_messages set about_email_id = $3 where organization_id = $1 and id = $2",
         tx.organization_id() as OrganizationId,

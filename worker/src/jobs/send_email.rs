@@ -17,14 +17,15 @@ use crate::Worker;
 use crate::mail::{
     self, AccountExpiringMail, Branding, Context, InvitationAcceptedMail, InvitationBouncedMail,
     InvitationDeclinedMail, InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail,
-    SendError, WelcomeMail,
+    SendError, Turn, WelcomeMail,
 };
 
 /// How long a mail waits that only a newer release can send, while processes are being replaced.
 const FOR_A_NEWER_WORKER: TimeDelta = TimeDelta::seconds(30);
 
-/// Loads the mail as things stand now, mints its links, sends it, records what came of it.
+/// Waits for its turn, loads the mail as things stand then, mints its links, sends it, records what came of it.
 pub(crate) async fn run(worker: &Worker, claim: &Claim, id: EmailId) -> Result<()> {
+    let turn = worker.smtp.turn(claim.lane).await;
     let mut tx = claim.begin(&worker.db).await?;
     let outgoing = match emails::load(&mut tx, id).await? {
         Loaded::Send(outgoing) => outgoing,
@@ -39,8 +40,12 @@ pub(crate) async fn run(worker: &Worker, claim: &Claim, id: EmailId) -> Result<(
             return tx.commit().await;
         }
     };
+    if !claim.is_held(&mut tx).await? {
+        // The wait was longer than we could keep the claim: someone else sends it.
+        return Ok(());
+    }
     tx.commit().await?;
-    let verdict = send(worker, claim, &outgoing).await;
+    let verdict = send(worker, claim, &outgoing, turn).await;
     report(&outgoing, &verdict);
     // The server may have it: our record must follow, however long Postgres is away, or it would be sent twice.
     while let Err(error) = record(worker, claim, id, &verdict).await {
@@ -56,12 +61,12 @@ async fn record(worker: &Worker, claim: &Claim, id: EmailId, verdict: &Verdict) 
     tx.commit().await
 }
 
-async fn send(worker: &Worker, claim: &Claim, outgoing: &Outgoing) -> Verdict {
+async fn send(worker: &Worker, claim: &Claim, outgoing: &Outgoing, turn: Turn<'_>) -> Verdict {
     let message = match compose(worker, claim.tenant(), outgoing) {
         Ok(message) => message,
         Err(error) => return Verdict::Never(error),
     };
-    match worker.smtp.send(&message, claim.lane).await {
+    match turn.send(&message).await {
         Ok(_) => Verdict::Sent,
         Err(SendError::Permanent(words)) => Verdict::Never(words),
         Err(SendError::Transient(words)) => Verdict::NotNow(words),

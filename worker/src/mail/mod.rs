@@ -23,5 +23,5 @@ pub use self::{
     },
     message::{MessageError, SenderError, message, sender},
     render::{Branding, Context, RenderError, Rendered, render},
-    transport::{Accepted, SendError, SmtpTransport, SmtpUrlError},
+    transport::{Accepted, SendError, SmtpTransport, SmtpUrlError, Turn},
 };

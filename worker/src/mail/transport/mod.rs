@@ -20,7 +20,10 @@ use std::{
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use lettre::{Message, transport::smtp::client::AsyncSmtpConnection};
 use tenantry_shared::outbox::Lane;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 use tracing::Instrument;
 
 use self::{
@@ -63,7 +66,9 @@ struct Pool {
 /// How many mails a second the server is given at most.
 struct Pace {
     limiter: DefaultDirectRateLimiter,
-    /// Held while a bulk mail waits for its moment, so that an interactive one has at most one before it.
+    /// Who waits for the next moment, first come, first served. Of bulk mail only one at a time joins this line, so that an
+    /// interactive mail has at most one before it.
+    line: tokio::sync::Mutex<()>,
     bulk: tokio::sync::Mutex<()>,
 }
 
@@ -73,7 +78,35 @@ impl Pace {
             Lane::Bulk => Some(self.bulk.lock().await),
             Lane::Interactive => None,
         };
+        let _first = self.line.lock().await;
         self.limiter.until_ready().await;
+    }
+}
+
+/// The right to hand over one mail now, to be used or dropped.
+pub struct Turn<'a> {
+    pool: &'a Arc<Pool>,
+    _slot: SemaphorePermit<'a>,
+    _bulk_slot: Option<SemaphorePermit<'a>>,
+}
+
+impl fmt::Debug for Turn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").field("server", &self.pool.server).finish_non_exhaustive()
+    }
+}
+
+impl Turn<'_> {
+    /// Sends a mail to its one recipient.
+    ///
+    /// # Errors
+    /// [`SendError`] says whether another try makes sense. None was made here, but for an idle connection that turned
+    /// out to be closed before the server had accepted anything.
+    pub async fn send(self, message: &Message) -> Result<Accepted, SendError> {
+        let span = traced::conversation(self.pool.server.host(), self.pool.server.port());
+        let answer = self.pool.hand_over(message).instrument(span.clone()).await;
+        traced::answered(&span, &answer);
+        answer
     }
 }
 
@@ -96,6 +129,7 @@ impl SmtpTransport {
     pub fn new(url: &str, connections: usize, per_second: Option<NonZeroU32>) -> Result<Self, SmtpUrlError> {
         let pace = per_second.map(|rate| Pace {
             limiter: RateLimiter::direct(Quota::per_second(rate).allow_burst(NonZeroU32::MIN)),
+            line: tokio::sync::Mutex::default(),
             bulk: tokio::sync::Mutex::default(),
         });
         Ok(Self(Arc::new(Pool {
@@ -107,26 +141,19 @@ impl SmtpTransport {
         })))
     }
 
-    /// Sends a mail to its one recipient, and waits for a free connection to do so.
-    ///
-    /// # Errors
-    /// [`SendError`] says whether another try makes sense. None was made here, but for an idle connection that turned
-    /// out to be closed before the server had accepted anything.
-    pub async fn send(&self, message: &Message, lane: Lane) -> Result<Accepted, SendError> {
+    /// Waits until it is a mail's turn: for a connection that is free, and for the pace. What the mail says should be looked
+    /// up after this, for it can take minutes.
+    pub async fn turn(&self, lane: Lane) -> Turn<'_> {
         let pool = &self.0;
-        let stopping = |_| SendError::Transient("shutting down".to_owned());
         let _bulk_slot = match lane {
-            Lane::Bulk => Some(pool.bulk_slots.acquire().await.map_err(stopping)?),
+            Lane::Bulk => Some(permit(&pool.bulk_slots).await),
             Lane::Interactive => None,
         };
         if let Some(pace) = &pool.pace {
             pace.wait(lane).await;
         }
-        let _slot = pool.slots.acquire().await.map_err(stopping)?;
-        let span = traced::conversation(pool.server.host(), pool.server.port());
-        let answer = pool.hand_over(message).instrument(span.clone()).await;
-        traced::answered(&span, &answer);
-        answer
+        let _slot = permit(&pool.slots).await;
+        Turn { pool, _slot, _bulk_slot }
     }
 
     /// Whether the server takes us: connects anew, greets, signs in, and says good-bye. Sends no mail.
@@ -212,6 +239,10 @@ impl Pool {
         let expired = fresh.unwrap_or(idle.connections.len());
         Some(idle.connections.drain(..expired).map(|(_, connection)| connection).collect())
     }
+}
+
+async fn permit(slots: &Semaphore) -> SemaphorePermit<'_> {
+    slots.acquire().await.expect("nobody closes it")
 }
 
 /// Closes idle connections. Runs as long as there are any.

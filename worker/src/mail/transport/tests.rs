@@ -127,7 +127,15 @@ fn words(error: SendError) -> String {
 }
 
 async fn failure(server: &FakeServer) -> String {
-    words(server.transport(1).send(&mail_to("bob@example.com"), Lane::Interactive).await.expect_err("should fail"))
+    words(
+        server
+            .transport(1)
+            .turn(Lane::Interactive)
+            .await
+            .send(&mail_to("bob@example.com"))
+            .await
+            .expect_err("should fail"),
+    )
 }
 
 #[tokio::test]
@@ -135,7 +143,7 @@ async fn two_mails_share_a_connection() {
     let server = FakeServer::start(|_, _| None).await;
     let transport = server.transport(4);
     for _ in 0..2 {
-        let accepted = transport.send(&mail_to("bob@example.com"), Lane::Interactive).await.expect("sent");
+        let accepted = transport.turn(Lane::Interactive).await.send(&mail_to("bob@example.com")).await.expect("sent");
         assert_eq!(accepted.reply, "250 2.0.0 queued as 4711");
     }
     assert_eq!((server.connections(), server.commands("RCPT").len()), (1, 2));
@@ -145,7 +153,7 @@ async fn two_mails_share_a_connection() {
 async fn there_are_never_more_connections_than_allowed() {
     let server = FakeServer::start(|_, _| None).await;
     let (transport, mail) = (server.transport(2), mail_to("bob@example.com"));
-    let sent = join_all((0..40).map(|_| transport.send(&mail, Lane::Interactive))).await;
+    let sent = join_all((0..40).map(|_| async { transport.turn(Lane::Interactive).await.send(&mail).await })).await;
     assert!(sent.iter().all(Result::is_ok));
     assert_eq!(server.seen.most_open.load(Ordering::SeqCst), 2);
 }
@@ -156,7 +164,12 @@ async fn mails_go_out_no_faster_than_the_server_is_to_get_them() {
     let url = format!("smtp://127.0.0.1:{}", server.port);
     let transport = SmtpTransport::new(&url, 4, NonZeroU32::new(20)).expect("a good URL");
     let (mail, start) = (mail_to("bob@example.com"), Instant::now());
-    let sent = join_all([Lane::Bulk, Lane::Interactive].repeat(3).into_iter().map(|lane| transport.send(&mail, lane)));
+    let sent = join_all(
+        [Lane::Bulk, Lane::Interactive]
+            .repeat(3)
+            .into_iter()
+            .map(async |lane| transport.turn(lane).await.send(&mail).await),
+    );
     assert!(sent.await.iter().all(Result::is_ok));
     assert!(start.elapsed() >= Duration::from_millis(5 * 1_000 / 20), "{:?}", start.elapsed());
 }
@@ -170,7 +183,7 @@ async fn a_connection_that_was_closed_while_idle_is_replaced() {
         let server = FakeServer::start(script).await;
         let transport = server.transport(1);
         for _ in 0..2 {
-            transport.send(&mail_to("bob@example.com"), Lane::Interactive).await.expect("sent");
+            transport.turn(Lane::Interactive).await.send(&mail_to("bob@example.com")).await.expect("sent");
         }
         assert_eq!(server.connections(), 2);
     }
@@ -189,10 +202,11 @@ async fn a_refused_recipient_is_final_and_its_connection_not_used_again() {
     })
     .await;
     let transport = server.transport(1);
-    let error = transport.send(&mail_to("nobody@example.com"), Lane::Interactive).await.expect_err("refused");
+    let error =
+        transport.turn(Lane::Interactive).await.send(&mail_to("nobody@example.com")).await.expect_err("refused");
     assert_eq!(words(error), "permanent: 550 5.1.1 No such user");
     assert_eq!(server.commands("QUIT").len(), 1);
-    transport.send(&mail_to("bob@example.com"), Lane::Interactive).await.expect("sent");
+    transport.turn(Lane::Interactive).await.send(&mail_to("bob@example.com")).await.expect("sent");
     assert_eq!(server.connections(), 2);
 }
 
@@ -230,7 +244,8 @@ async fn a_server_that_is_away_is_tried_again() {
     let port = listener.local_addr().expect("bound").port();
     drop(listener);
     let transport = SmtpTransport::new(&format!("smtp://127.0.0.1:{port}"), 1, None).expect("a good URL");
-    let error = transport.send(&mail_to("bob@example.com"), Lane::Interactive).await.expect_err("nobody there");
+    let error =
+        transport.turn(Lane::Interactive).await.send(&mail_to("bob@example.com")).await.expect_err("nobody there");
     assert!(words(error).starts_with("transient: connecting: Connection refused"));
 }
 
@@ -242,7 +257,7 @@ async fn a_refused_login_shows_no_credentials() {
     .await;
     let url = format!("smtp://mailer%40example.com:pass%20word@127.0.0.1:{}", server.port);
     let transport = SmtpTransport::new(&url, 1, None).expect("a good URL");
-    let error = transport.send(&mail_to("bob@example.com"), Lane::Interactive).await.expect_err("refused");
+    let error = transport.turn(Lane::Interactive).await.send(&mail_to("bob@example.com")).await.expect_err("refused");
     assert_eq!(words(error), "transient: 535 5.7.8 … with …: wrong");
     assert!(!format!("{transport:?}").contains("mailer"));
 }
@@ -251,16 +266,17 @@ async fn a_refused_login_shows_no_credentials() {
 async fn an_address_beyond_ascii_needs_a_server_that_takes_it() {
     let server = FakeServer::start(|_, _| None).await;
     let transport = server.transport(1);
-    let error = transport.send(&mail_to("ü@bücher.example"), Lane::Interactive).await.expect_err("not offered");
+    let error =
+        transport.turn(Lane::Interactive).await.send(&mail_to("ü@bücher.example")).await.expect_err("not offered");
     assert!(words(error).starts_with("permanent: the address has letters beyond ASCII"));
-    transport.send(&mail_to("bob@example.com"), Lane::Interactive).await.expect("sent");
+    transport.turn(Lane::Interactive).await.send(&mail_to("bob@example.com")).await.expect("sent");
     assert_eq!(server.connections(), 1);
 
     let server = FakeServer::start(|_, command| {
         command.starts_with("EHLO").then_some("250-fake\r\n250-8BITMIME\r\n250 SMTPUTF8")
     })
     .await;
-    server.transport(1).send(&mail_to("ü@bücher.example"), Lane::Interactive).await.expect("sent");
+    server.transport(1).turn(Lane::Interactive).await.send(&mail_to("ü@bücher.example")).await.expect("sent");
     assert_eq!(server.commands("MAIL"), ["MAIL FROM:<accounts@example.com> SMTPUTF8 BODY=8BITMIME"]);
     assert_eq!(server.commands("RCPT"), ["RCPT TO:<ü@bücher.example>"]);
 }
