@@ -25,10 +25,11 @@ pub(crate) struct Person {
     pub(crate) is_revoked: bool,
 }
 
-/// Invites `count` people, some alone and some in batches, over about `time`; and now and then resends or revokes one.
+/// Invites `count` people, some alone and some in batches, over about `time`; now and then resends or revokes one, and once
+/// resends all.
 pub(crate) async fn invite(admin: Caller, count: usize, time: Duration, mut random: StdRng) -> Invited {
     let mut people: Vec<Person> = Vec::new();
-    let mut step = 0;
+    let (mut step, mut all_resent) = (0, false);
     while people.len() < count {
         let many = if random.random_bool(0.5) { 1 } else { random.random_range(2..=20) }.min(count - people.len());
         let addresses: Vec<String> =
@@ -40,6 +41,10 @@ pub(crate) async fn invite(admin: Caller, count: usize, time: Duration, mut rand
             0 => resend(&admin, &people[one], &format!("resend-{step}")).await,
             1 => revoke(&admin, &mut people[one]).await,
             _ => {}
+        }
+        if people.len() > count / 2 && !std::mem::replace(&mut all_resent, true) {
+            let everyone = || admin.post("/invitations/resend", json!({ "status": "pending" }));
+            insist(|| everyone().header("idempotency-key", "resend-all")).await.accepted();
         }
         // A batch is about six on average, so there are about so many steps.
         let pause = time.mul_f64(6.0 / count as f64);
