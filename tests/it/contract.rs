@@ -18,6 +18,8 @@ const OTHERS: &[&str] = &[
     "/password-reset",
     "/password-reset/sent",
     "/password-reset/confirm",
+    "/reminders/stop",
+    "/reminders/stopped",
     "/assets/app.css",
     "/livez",
     "/readyz",
