@@ -23,6 +23,8 @@ OUT_OF_REACH = {
     "resend_invitation_in_place",
     # A mail that failed.
     "retry_email",
+    # A job just made, which not every seed comes to ask for.
+    "get_job",
 }
 
 document, file = sys.argv[1:]
