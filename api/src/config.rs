@@ -68,7 +68,7 @@ pub async fn check(config: &ServeConfig) -> ExitCode {
     let mut report = Report::default();
     report.common(&config.common);
     report.setting("PLATFORM_SLUG", config.platform_slug());
-    report.setting("EMAIL_EVENTS_SECRET", config.email_events_secret());
+    report.optional("EMAIL_EVENTS_SECRET", config.email_events_secret(), "no delivery events are taken");
     report.listening("LISTEN_ADDR", config.listen_addr);
     report.listening("METRICS_ADDR", config.metrics_addr);
     report.database(&config.database).await;

@@ -14,7 +14,7 @@ use crate::auth::SignedIn;
 use crate::input::{Body, Input};
 use crate::paging::{List, Paging};
 use crate::problem::ApiResult;
-use crate::reply::{Created, Found, NoContent, Once, Turn, etag};
+use crate::reply::{Created, Found, NoContent, Once, Turn, etag, if_match};
 
 pub(crate) struct Api;
 
@@ -199,9 +199,12 @@ impl Api {
         organization_slug: Path<String>,
         /// Its id.
         id: Path<Uuid>,
+        /// The `ETag` of the entry as you read it.
+        #[oai(name = "If-Match")]
+        if_match_header: Header<Option<String>>,
     ) -> ApiResult<NoContent> {
         let (mut tx, by) = app.enter::<DeleteEmailSuppression>(&caller, &organization_slug).await?;
-        email_suppressions::delete(&mut tx, &by, id.0.into()).await?;
+        email_suppressions::delete(&mut tx, &by, id.0.into(), if_match(if_match_header.0.as_deref())?).await?;
         tx.commit().await?;
         Ok(NoContent::Done)
     }

@@ -21,8 +21,9 @@ fn alive() -> Json<serde_json::Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// `GET /readyz`: which dependency is down. Without Postgres, or on a schema older than this release's, nothing works: 503. Without Redis mails wait in Postgres and
-/// all else goes on, so the answer is 200 and says `degraded`: to take a working API out of service would help nobody.
+/// `GET /readyz`: which dependency is down. Without Postgres, or on a schema older than this release's, nothing works: 503.
+/// Without Redis mails wait in Postgres and all else goes on, so the answer is 200 and says `degraded`: to take a working
+/// API out of service would help nobody.
 pub(crate) fn ready() -> impl Endpoint {
     get(readiness)
 }

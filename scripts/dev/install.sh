@@ -50,6 +50,7 @@ have() { # TOOL
     redis) find_redis >/dev/null ;;
     node) node_is_new && command -v npm >/dev/null ;;
     python) find_python >/dev/null ;;
+    ps) command -v ps >/dev/null && type -P kill >/dev/null ;; # bash has a kill of its own
     browser) find_chromium >/dev/null && command -v chromedriver >/dev/null ;;
   esac
 }
@@ -63,6 +64,7 @@ describe() { # TOOL
     redis) printf 'Redis (or Valkey)' ;;
     node) printf 'Node.js %s or newer with npm%s' "$OLDEST_NODE" "$(found_instead "$(node --version 2>/dev/null || true)")" ;;
     python) printf 'Python %s or newer with venv' "$OLDEST_PYTHON" ;;
+    ps) printf 'ps and kill' ;;
     browser) printf 'Chromium with ChromeDriver' ;;
   esac
 }
@@ -98,6 +100,7 @@ packages() { # apt|brew TOOL
     apt:redis) printf 'redis-server' ;;
     apt:node) if command -v node >/dev/null; then printf 'npm'; else printf 'nodejs npm'; fi ;;
     apt:python) printf 'python3 python3-venv' ;;
+    apt:ps) printf 'procps' ;;
     apt:browser) printf 'chromium chromium-driver' ;;
     brew:rust) printf 'rustup' ;;
     brew:curl) printf 'curl' ;;

@@ -52,6 +52,14 @@ impl Report {
         }
     }
 
+    /// A setting that may be left out, and what comes of that.
+    pub fn optional<T>(&mut self, name: &str, value: Result<Option<T>, ConfigError>, without: &str) {
+        match value {
+            Ok(None) => self.ok(name, &format!("not set: {without}")),
+            set => drop(self.setting(name, set)),
+        }
+    }
+
     /// An address that the process will listen on. Its port may be taken: by the very process that is asked about.
     pub fn listening(&mut self, name: &str, address: SocketAddr) {
         let bound = TcpListener::bind((address.ip(), 0));
@@ -63,7 +71,7 @@ impl Report {
         self.setting("SECRET_KEY", config.secret_key());
         self.setting("PUBLIC_URL", config.public_url());
         self.setting("LOG", telemetry::log_filter(&config.log));
-        self.setting("OTEL_EXPORTER_OTLP_ENDPOINT", config.collector());
+        self.optional("OTEL_EXPORTER_OTLP_ENDPOINT", config.collector(), "no traces");
     }
 
     /// Postgres: it answers, its schema is ours or later, our role is held.

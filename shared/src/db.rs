@@ -159,7 +159,7 @@ async fn look(connection: &mut PgConnection) -> Result<Schema, Unready> {
         r#"select rolname as "name!", rolsuper as "is_super!", rolbypassrls as "bypasses!",
                   exists (select from pg_class c where c.oid = to_regclass('organizations')
                       and pg_has_role(r.oid, c.relowner, 'member'))
-                      or pg_has_role(r.oid, 'tenantry_across', 'member') as "owns!",
+                      or coalesce(pg_has_role(r.oid, to_regrole('tenantry_across'), 'member'), false) as "owns!",
                   to_regclass('organizations') is null as "empty!"
            from pg_roles r where rolname = current_user"#
     )

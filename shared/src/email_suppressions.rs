@@ -146,15 +146,24 @@ pub async fn create(
 }
 
 /// Takes an address off the list: it is mailed again.
-pub async fn delete(tx: &mut Tx, _by: &Access<DeleteEmailSuppression>, id: EmailSuppressionId) -> Result<()> {
+pub async fn delete(
+    tx: &mut Tx,
+    _by: &Access<DeleteEmailSuppression>,
+    id: EmailSuppressionId,
+    if_version: Option<i64>,
+) -> Result<()> {
     let row = sqlx::query!(
-        "delete from email_suppressions where organization_id = $1 and id = $2 returning address, reason",
+        "delete from email_suppressions where organization_id = $1 and id = $2 returning address, reason, version",
         tx.organization_id() as OrganizationId,
         id as EmailSuppressionId
     )
     .fetch_optional(tx.connection())
     .await?
     .ok_or_else(Refusal::not_found)?;
+    // An error undoes the unit of work, and so the deletion.
+    if if_version.is_some_and(|version| version != row.version) {
+        return Err(Refusal::stale().into());
+    }
     let event = Event::new("email_suppression.deleted", "email_suppression", id, &row.address);
     tx.audit(event.with(json!({ "reason": row.reason }))).await
 }

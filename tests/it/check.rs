@@ -56,6 +56,29 @@ async fn all_that_is_well_is_said_item_by_item() {
 }
 
 #[tokio::test]
+async fn of_a_setting_that_may_be_left_out_it_is_said_what_comes_of_that() {
+    let tenantry = Processes::start().await;
+    let left_out = [
+        "EMAIL_EVENTS_SECRET: not set: no delivery events are taken",
+        "OTEL_EXPORTER_OTLP_ENDPOINT: not set: no traces",
+    ];
+    let (_, said) =
+        check(&tenantry, Which::Api, &left_out.map(|line| (line.split(':').next().unwrap_or_default(), ""))).await;
+    for words in left_out {
+        assert!(said.lines().any(|line| line == format!("ok   {words}")), "no {words:?} in:\n{said}");
+    }
+    let set = [
+        ("EMAIL_EVENTS_SECRET", "secret-word, long enough to sign with"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
+    ];
+    let (code, said) = check(&tenantry, Which::Api, &set).await;
+    assert_eq!(code, 0, "{said}");
+    for (name, _) in set {
+        assert!(said.lines().any(|line| line == format!("ok   {name}")), "no {name:?} in:\n{said}");
+    }
+}
+
+#[tokio::test]
 async fn every_setting_that_is_wrong_is_named_and_none_is_printed() {
     let tenantry = Processes::start().await;
     let shared = [
@@ -74,8 +97,14 @@ async fn every_setting_that_is_wrong_is_named_and_none_is_printed() {
         "LOG=tenantry_api=loud",
         "METRICS_ADDR=203.0.113.1:9090 can't be used",
     ];
-    let api = check(&tenantry, Which::Api, &[&shared[..], &[("PLATFORM_SLUG", "a b")]].concat()).await;
-    assert_bad(&api, &[&wrong[..], &["PLATFORM_SLUG is not a slug"]].concat());
+    let api = check(
+        &tenantry,
+        Which::Api,
+        &[&shared[..], &[("PLATFORM_SLUG", "a b"), ("EMAIL_EVENTS_SECRET", PASSWORD)]].concat(),
+    )
+    .await;
+    let own = ["PLATFORM_SLUG is not a slug", "EMAIL_EVENTS_SECRET is shorter than 32"];
+    assert_bad(&api, &[&wrong[..], &own].concat());
     let own = [("MAIL_FROM", ""), ("SMTP_URL", "ftp://someone:secret-word@localhost")];
     let worker = check(&tenantry, Which::Worker, &[&shared[..], &own].concat()).await;
     assert_bad(&worker, &[&wrong[..], &["MAIL_FROM is not set", "SMTP_URL: the SMTP URL must begin with"]].concat());

@@ -1,7 +1,7 @@
 //! What the document promises about every operation. `./dev check --api` asks whether answers keep it; here is what it does
 //! not ask.
 
-use harness::TestApp;
+use harness::{EMAIL_EVENTS_SECRET, Processes, TestApp, Which, run_to_end};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -18,6 +18,8 @@ const OTHERS: &[&str] = &[
     "/password-reset",
     "/password-reset/sent",
     "/password-reset/confirm",
+    "/reminders/stop",
+    "/reminders/stopped",
     "/assets/app.css",
     "/livez",
     "/readyz",
@@ -62,6 +64,28 @@ async fn a_list_can_be_ordered_by_all_that_the_document_names() {
         }
     }
     app.finish().await;
+}
+
+#[tokio::test]
+async fn a_report_is_signed_by_the_document_s_own_lines() {
+    let document = document();
+    let description = document["paths"]["/v1/email-events"]["post"]["description"].as_str().expect("a description");
+    let lines = description.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("shell lines");
+    let mut tenantry = Processes::start().await;
+    tenantry.set("EMAIL_EVENTS_SECRET", EMAIL_EVENTS_SECRET);
+    tenantry.terminate(Which::Api).await;
+    tenantry.start_one(Which::Api).await;
+    tenantry.administrator_of("acme").await.invite("bob@example.com", "reader").await;
+    let mail = tenantry.mailbox().last_to("bob@example.com").await;
+    tenantry.settle().await;
+    let message_id = mail.header("Message-ID").expect("a Message-ID");
+    let event = |id: &str| json!({ "message_id": id, "event": "delivered", "at": "2026-01-01T00:00:00Z" });
+    let report = json!([event(&message_id), event("<another@example.com>")]);
+    std::fs::write(tenantry.folder().join("body.json"), report.to_string()).expect("a file");
+    let script = format!("cd '{}'\n{lines}", tenantry.folder().display());
+    let environment = [("TENANTRY_URL", tenantry.url()), ("EMAIL_EVENTS_SECRET", EMAIL_EVENTS_SECRET)];
+    let (code, said) = run_to_end("bash", &["-eu", "-o", "pipefail", "-c", &script], &environment).await;
+    assert!(code == Some(0) && said.contains(r#"{"recorded":1,"unknown":1}"#), "{code:?}: {said}");
 }
 
 #[test]

@@ -140,3 +140,23 @@ async fn an_invitation_that_has_changed_is_not_revoked_by_whoever_saw_it_before(
     admin.delete(&path).header("If-Match", &now).await.no_content();
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_suppression_that_has_changed_is_not_taken_off_by_whoever_saw_it_before() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    admin.invite("bob@example.com", "reader").await;
+    let message_id = app.mailbox().last_to("bob@example.com").await.header("Message-ID").expect("a Message-ID");
+    app.settle().await;
+    let event = |what: &str, at: &str| json!([{ "message_id": message_id, "event": what, "at": at }]);
+    app.report(&event("bounced", "2026-11-22T12:00:00+00:00")).await.ok();
+    let list = admin.get("/email-suppressions").await.ok();
+    let path = format!("/email-suppressions/{}", list["results"][0]["id"].as_str().expect("an id"));
+    let before = tag(&admin.get(&path).await);
+    app.report(&event("complained", "2026-11-22T13:00:00+00:00")).await.ok();
+    admin.delete(&path).header("If-Match", &before).await.problem(412, "precondition_failed");
+    let now = admin.get(&path).await;
+    assert_eq!(now.json()["reason"], "complained");
+    admin.delete(&path).header("If-Match", &tag(&now)).await.no_content();
+    app.finish().await;
+}

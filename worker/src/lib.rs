@@ -4,6 +4,7 @@
 //! A job arrives as a reference ([`queue`]), is taken in Postgres (a claim with a lease), done in a file of its own below
 //! `jobs`, and its outcome is recorded in the transaction that ends it.
 
+mod command;
 mod config;
 mod jobs;
 pub mod mail;

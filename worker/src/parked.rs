@@ -9,6 +9,8 @@ use tenantry_shared::db::Db;
 use tenantry_shared::parked::{self, Parked};
 use uuid::Uuid;
 
+use crate::command::{print_table, readable};
+
 /// What to do with jobs that were put aside.
 #[derive(Debug, Subcommand)]
 pub enum ParkedCommand {
@@ -49,30 +51,20 @@ pub async fn run(command: &ParkedCommand) -> Result<ExitCode, ConfigError> {
     }
 }
 
-fn readable(error: tenantry_shared::Error) -> ConfigError {
-    ConfigError(error.to_string())
-}
-
 #[expect(clippy::print_stdout, reason = "an operator reads it")]
 fn list(parked: &[Parked]) {
     if parked.is_empty() {
         println!("Nothing is parked.");
         return;
     }
-    let organization = width("ORGANIZATION", parked.iter().map(|job| &job.organization));
-    let kind = width("JOB", parked.iter().map(|job| &job.job));
-    let row = |id: &str, slug: &str, job: &str, since: &str| {
-        println!("{id:36}  {slug:organization$}  {job:kind$}  {since}");
-    };
-    row("ID", "ORGANIZATION", "JOB", "PARKED SINCE");
-    for job in parked {
-        let since = job.parked_at.format("%Y-%m-%d %H:%M:%S UTC").to_string();
-        row(&job.id.to_string(), &job.organization, &job.job, &since);
-    }
+    let mut rows = vec![["ID", "ORGANIZATION", "JOB", "PARKED SINCE"].map(str::to_owned)];
+    rows.extend(parked.iter().map(row));
+    print_table(&rows);
 }
 
-fn width<'a>(title: &str, texts: impl Iterator<Item = &'a String>) -> usize {
-    texts.map(|text| text.chars().count()).fold(title.len(), usize::max)
+fn row(job: &Parked) -> [String; 4] {
+    let since = job.parked_at.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+    [job.id.to_string(), job.organization.clone(), job.job.clone(), since]
 }
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "an operator reads it")]

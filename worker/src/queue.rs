@@ -62,9 +62,10 @@ pub enum QueueError {
 
 /// Runs `handler` for every job that arrives, at most `concurrency` at a time of each lane, until `shutdown` is cancelled.
 ///
-/// The lanes do not wait for each other: however many bulk jobs hang, an interactive one has a slot. A Redis that is down, at the start or later, is waited for; it never ends
-/// this function. A handler that panics loses its job, which is logged, and nothing else. After the shutdown no job
-/// is taken any more, running ones get 30 seconds, and what is left then is aborted.
+/// The lanes do not wait for each other: however many bulk jobs hang, an interactive one has a slot. A Redis that is down,
+/// at the start or later, is waited for; it never ends this function. A handler that panics loses its job, which is logged,
+/// and nothing else. After the shutdown no job is taken any more, running ones get 30 seconds, and what is left then is
+/// aborted.
 ///
 /// # Errors
 /// [`QueueError::Url`] at once; [`QueueError::Ended`] if the frame ends by itself.

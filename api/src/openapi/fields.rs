@@ -17,6 +17,8 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         ("NewOrganizationIn", "name") => json!({ "minLength": 1, "maxLength": 200 }),
         ("InvitationIn", "message") => json!({ "maxLength": 1000 }),
         ("InvitationIn", "valid_for") => json!({ "minimum": 3600, "maximum": 7_776_000 }),
+        ("EmailSuppressionIn", "address") => json!({ "format": "email", "maxLength": 254 }),
+        ("EmailSuppressionIn", "detail") => json!({ "maxLength": 500 }),
         ("ResendManyIn", "older_than") => json!({ "minimum": 0, "maximum": 7_776_000 }),
         ("ResendManyIn", "status") => json!({ "enum": ["pending"] }),
         _ => return None,
@@ -31,6 +33,7 @@ fn example(schema: &str) -> Option<Value> {
         "UserPatchIn" => json!({ "first_name": "Caroline" }),
         "NewOrganizationIn" => json!({ "name": "Example", "slug": "example", "admin_email": "dave@example.com" }),
         "ResendManyIn" => json!({ "status": "pending" }),
+        "EmailSuppressionIn" => json!({ "address": "bob@example.com", "detail": "He asked us to stop." }),
         _ => return None,
     })
 }

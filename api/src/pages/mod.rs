@@ -51,7 +51,7 @@ const ALL: [&str; 11] = [
 pub(crate) fn methods(path: &str) -> &'static str {
     match path {
         SIGN_OUT => "POST",
-        SIGN_IN | ACCEPT | DECLINE | ASK_RESET | CONFIRM_RESET => "GET, HEAD, POST",
+        SIGN_IN | ACCEPT | DECLINE | ASK_RESET | CONFIRM_RESET | STOP_REMINDERS => "GET, HEAD, POST",
         _ => "GET, HEAD",
     }
 }

@@ -13,6 +13,7 @@ use tenantry_shared::telemetry;
 use tokio_util::sync::CancellationToken;
 
 use super::{Ended, run_now};
+use crate::command::{print_table, readable};
 
 /// What to do with what recurs.
 #[derive(Debug, Subcommand)]
@@ -39,10 +40,6 @@ pub async fn run(command: &ScheduleCommand) -> Result<ExitCode, ConfigError> {
         ScheduleCommand::List(database) => list(database).await,
         ScheduleCommand::Run(command) => run_one(&command.database, command.name).await,
     }
-}
-
-fn readable(error: tenantry_shared::Error) -> ConfigError {
-    ConfigError(error.to_string())
 }
 
 async fn run_one(database: &DatabaseConfig, schedule: Schedule) -> Result<ExitCode, ConfigError> {
@@ -82,12 +79,7 @@ async fn list(database: &DatabaseConfig) -> Result<ExitCode, ConfigError> {
     db.close().await;
     let mut rows = vec![["NAME", "EVERY", "NEXT RUN", "LAST RUN", "HOW IT ENDED"].map(str::to_owned)];
     rows.extend(standings.iter().map(row));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2), width(3)];
-    for [name, every, next, last, ended] in &rows {
-        let [a, b, c, d] = widths;
-        println!("{name:a$}  {every:b$}  {next:c$}  {last:d$}  {ended}");
-    }
+    print_table(&rows);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -95,7 +95,8 @@ async fn visit_all(db: &Db, mut run: Run, stop: &CancellationToken) -> Result<En
                     Err(error) => {
                         // One organization's trouble is not the others'. If it is Postgres', this fails as well.
                         let schedule = run.schedule();
-                        tracing::warn!(schedule = schedule.name(), organization = %tenant.id(), %error, "a schedule failed for an organization");
+                        let (name, organization) = (schedule.name(), tenant.id());
+                        tracing::warn!(schedule = name, %organization, %error, "a schedule failed for an organization");
                         failures(schedule).increment(1);
                         if !run.pass(db, &tenant, &error).await? {
                             return Ok(Ended::Lost);
