@@ -174,6 +174,8 @@ start_group() { # COMMAND…
 end_group() {
   local status=0
   wait "$GROUP" || status=$?
+  # What it left behind, if it did not end in good order.
+  kill -KILL -- "-$GROUP" 2>/dev/null || true
   GROUP=
   return "$status"
 }

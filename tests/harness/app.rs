@@ -212,7 +212,7 @@ impl TestApp {
     /// Waits until no work is left.
     ///
     /// # Panics
-    /// If there still is some after 10 s.
+    /// If there still is some after 30 s.
     pub async fn settle(&self) {
         let left = || async {
             let rows = self.database().rows("select job, id, due_at, takes, parked_at from outbox").await;

@@ -1,5 +1,7 @@
 //! A headless Chromium the size of a phone.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +11,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tokio::process::Child;
 
-use crate::processes::{Folder, command, free_port};
+use crate::folder::Folder;
+use crate::processes::{command, free_port};
 use crate::wait::eventually_within;
 use crate::{repository, required};
 
@@ -17,10 +20,11 @@ use crate::{repository, required};
 const WIDTH: u32 = 390;
 const HEIGHT: u32 = 844;
 
-/// See the module. [`Browser::close`] ends it; dropped without, it is killed.
+/// See the module. [`Browser::close`] ends it; dropped without, it ends as well.
 #[derive(Debug)]
 pub struct Browser {
     client: Client,
+    port: u16,
     _driver: Child,
     _profile: Folder,
 }
@@ -44,7 +48,6 @@ impl Browser {
     pub async fn start() -> Self {
         let (port, profile) = (free_port(), Folder::new("chromium"));
         let mut command = command(required("TEST_CHROMEDRIVER"), None);
-        // A group of its own: Chromium's processes can be ended with it.
         let driver = command.arg(format!("--port={port}")).spawn().expect("TEST_CHROMEDRIVER starts");
         let flags = [
             "--headless",
@@ -75,7 +78,7 @@ impl Browser {
             .connect(&url)
             .await
             .expect("Chromium starts");
-        Self { client, _driver: driver, _profile: profile }
+        Self { client, port, _driver: driver, _profile: profile }
     }
 
     /// Opens an address.
@@ -203,6 +206,23 @@ impl Browser {
 
     /// Ends Chromium in good order.
     pub async fn close(self) {
-        let _ = self.client.close().await;
+        let _ = self.client.clone().close().await;
     }
+}
+
+impl Drop for Browser {
+    /// Lets chromedriver end every Chromium of its, and waits until it has: killed, it would leave them behind, and they
+    /// would go on to write into the profile. Both stay in the group of the test, which `./dev test` ends as one.
+    fn drop(&mut self) {
+        let _ = shut_down(self.port);
+    }
+}
+
+/// chromedriver's own way to end. It closes the connection when it is over.
+fn shut_down(port: u16) -> std::io::Result<()> {
+    let patience = Duration::from_secs(10);
+    let mut connection = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), patience)?;
+    connection.set_read_timeout(Some(patience))?;
+    write!(connection, "GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n")?;
+    connection.read_to_end(&mut Vec::new()).map(drop)
 }

@@ -11,6 +11,7 @@ mod collector;
 mod database;
 mod delivery_events;
 mod environment;
+mod folder;
 mod mail;
 mod postgres;
 mod processes;

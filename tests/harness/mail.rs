@@ -121,13 +121,13 @@ impl Link {
 pub struct Mailbox(pub(crate) Smtp);
 
 impl Mailbox {
-    /// The newest mail to an address that this has not answered before; waits for it, 10 s at most.
+    /// The newest mail to an address that this has not answered before; waits for it, 30 s at most.
     ///
     /// # Panics
     /// If none comes.
     #[track_caller]
     pub fn last_to(&self, address: &str) -> impl Future<Output = Mail> {
-        self.last_to_within(Duration::from_secs(10), address)
+        self.last_to_within(Duration::from_secs(30), address)
     }
 
     /// The same with another deadline.

@@ -9,7 +9,8 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::process::{Child, Command};
 use url::Url;
 
-use crate::processes::{Folder, command, free_port, run_to_end};
+use crate::folder::Folder;
+use crate::processes::{command, free_port, run_to_end, signal};
 use crate::required;
 use crate::wait::eventually_within;
 
@@ -62,6 +63,17 @@ impl PostgresServer {
     pub async fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().await.expect("it can be killed");
+        }
+    }
+
+    /// Ends it in good order, whoever is connected. One that is killed leaves its shared memory to the machine, so this is
+    /// how it should end in the end.
+    pub async fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            signal(&child, "INT").await;
+            let ended = tokio::time::timeout(Duration::from_secs(60), child.wait()).await;
+            let status = ended.expect("it ends within a minute").expect("it has a status");
+            assert!(status.success(), "Postgres did not end well: {status}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,6 +13,7 @@ use tenantry_shared::clock::Clock;
 use tokio::process::{Child, Command};
 
 use crate::app::{Address, common_flags, namespace, worker_flags};
+use crate::folder::Folder;
 use crate::wait::eventually_within;
 use crate::{Caller, Database, Link, Mailbox, PASSWORD, Smtp, eventually, required};
 
@@ -29,26 +30,6 @@ pub fn free_port() -> u16 {
         }
     }
     panic!("no free port");
-}
-
-/// A folder of its own, deleted with this value.
-#[derive(Debug)]
-pub(crate) struct Folder(pub(crate) PathBuf);
-
-impl Folder {
-    pub(crate) fn new(what: &str) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("tenantry-test-{}-{what}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).expect("a folder for temporary files");
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// A command that knows nothing of our environment but where programs are, and that dies with its handle.
@@ -85,6 +66,13 @@ pub async fn run_to_end(
     let output = running.await.expect("it ends within a minute").expect("it starts");
     let written = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8_lossy(&written).into_owned())
+}
+
+/// Sends a signal to a process that was started here: `TERM`, `INT`.
+pub(crate) async fn signal(child: &Child, signal: &str) {
+    let pid = child.id().expect("it runs").to_string();
+    let (code, said) = run_to_end("kill", &[&format!("-{signal}"), &pid], &[]).await;
+    assert_eq!(code, Some(0), "{said}");
 }
 
 /// One of our two processes.
@@ -373,9 +361,7 @@ impl Processes {
 
     /// `kill -TERM`
     pub async fn signal_to_stop(&mut self, which: Which) {
-        let pid = self.child(which).as_ref().and_then(Child::id).expect("it runs").to_string();
-        let (code, said) = run_to_end("kill", &["-TERM", &pid], &[]).await;
-        assert_eq!(code, Some(0), "{said}");
+        signal(self.child(which).as_ref().expect("it runs"), "TERM").await;
     }
 
     /// Waits for the end of one that was told to stop, which must be an orderly one.

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::Mail;
+use crate::{Mail, free_port};
 
 /// At which point of a conversation something happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +79,9 @@ impl Drop for Task {
 impl Smtp {
     /// Starts one on a free port of 127.0.0.1.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("an address");
+        // None that an outgoing connection could be given while it is closed.
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let (phase, _) = watch::channel(0);
         let server = Arc::new(Server {
             state: Mutex::default(),
@@ -255,6 +256,9 @@ async fn serve(server: Arc<Server>, listener: TcpListener, address: SocketAddr) 
         }
         let Some(listening) = &listener else {
             listener = TcpListener::bind(address).await.ok();
+            if listener.is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
             continue;
         };
         tokio::select! {

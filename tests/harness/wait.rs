@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-/// Looks again and again, 10 s at most, until there is something.
+/// Looks again and again, 30 s at most, until there is something.
 ///
 /// # Panics
 /// If there is nothing by then; `what` says what was waited for.
 #[track_caller]
 pub fn eventually<T, F: Future<Output = Option<T>>>(what: &str, look: impl FnMut() -> F) -> impl Future<Output = T> {
-    eventually_within(Duration::from_secs(10), what, look)
+    eventually_within(Duration::from_secs(30), what, look)
 }
 
 /// The same with another deadline.

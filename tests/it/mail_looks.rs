@@ -2,7 +2,11 @@
 
 use harness::{Browser, TestApp, repository};
 use serde_json::json;
-use tenantry_worker::mail::{Branding, Context, InvitationMail, Mail, Rendered, WelcomeMail, render};
+use tenantry_worker::mail::{
+    AccountExpiringMail, Branding, Context, InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail,
+    InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, Rendered, WelcomeMail,
+    render,
+};
 
 const LANGUAGES: [&str; 3] = ["en", "de", "fr"];
 const PUBLIC_URL: &str = "https://accounts.example.com/";
@@ -14,6 +18,25 @@ fn letter(mail: &Mail, locale: &str, brand: &str) -> Rendered {
     let branding = Branding { name: brand.to_owned(), ..Branding::default() };
     let context = Context { locale: locale.to_owned(), branding, public_url: PUBLIC_URL.to_owned() };
     render(mail, &context).expect("a mail")
+}
+
+/// A mail in which everybody and everything is named so.
+fn naming(mail: Mail, name: &str) -> Mail {
+    let (organization, first_name, invitee_name) = (name.to_owned(), name.to_owned(), name.to_owned());
+    let (inviter, role, inviter_first_name) = (Some(name.to_owned()), Some(name.to_owned()), name.to_owned());
+    match mail {
+        Mail::Invitation(mail) => InvitationMail { organization, inviter, role, ..mail }.into(),
+        Mail::Welcome(mail) => WelcomeMail { organization, first_name, ..mail }.into(),
+        Mail::PasswordReset(mail) => PasswordResetMail { organization, first_name, ..mail }.into(),
+        Mail::PasswordChanged(mail) => PasswordChangedMail { organization, first_name, ..mail }.into(),
+        Mail::InvitationAccepted(mail) => {
+            InvitationAcceptedMail { organization, inviter_first_name, invitee_name, ..mail }.into()
+        }
+        Mail::InvitationDeclined(mail) => InvitationDeclinedMail { organization, inviter_first_name, ..mail }.into(),
+        Mail::InvitationBounced(mail) => InvitationBouncedMail { organization, inviter_first_name, ..mail }.into(),
+        Mail::InvitationReminder(mail) => InvitationReminderMail { organization, inviter, role, ..mail }.into(),
+        Mail::AccountExpiring(mail) => AccountExpiringMail { organization, first_name, ..mail }.into(),
+    }
 }
 
 /// Shows it on a phone, by day and by night, and keeps the pictures.
@@ -75,19 +98,7 @@ async fn a_long_name_or_one_with_markup_does_no_harm_to_any_mail() {
     for (kind, organization) in [("long", LONG), ("unbroken", unbroken.as_str()), ("markup", "Acme <b> & \"Söhne\"")] {
         for mail in Mail::samples() {
             let name = format!("{}.{kind}", mail.name());
-            let organization = organization.to_owned();
-            // Those that say the name in a heading, where there is least room for it.
-            let mail = match mail {
-                Mail::Invitation(mail) => {
-                    let inviter = Some(organization.clone());
-                    InvitationMail { inviter, organization: organization.clone(), ..mail }.into()
-                }
-                Mail::Welcome(mail) => {
-                    WelcomeMail { organization: organization.clone(), first_name: organization.clone(), ..mail }.into()
-                }
-                other => other,
-            };
-            let Rendered { text, html, .. } = letter(&mail, "de", &organization);
+            let Rendered { text, html, .. } = letter(&naming(mail, organization), "de", organization);
             assert!(!html.contains("<b>"), "{name}");
             look(&browser, &name, &html).await;
             read(&name, &text, &html);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use harness::{Processes, Which, eventually, repository};
-use prometheus_parse::{Scrape, Value};
+use prometheus_parse::{LineInfo, Scrape, Value};
 use reqwest::Method;
 
 /// A metric: its type, and the names of its labels.
@@ -28,7 +28,15 @@ fn documented(heading: &str) -> Metrics {
     .collect()
 }
 
+/// Panics at what Prometheus would not read: the parser leaves that out, without a word.
 fn parse(text: &str) -> Scrape {
+    for line in text.lines() {
+        match LineInfo::parse(line) {
+            LineInfo::Sample { value, timestamp: None, .. } if value.parse::<f64>().is_ok() => {}
+            LineInfo::Doc { .. } | LineInfo::Type { .. } | LineInfo::Empty => {}
+            LineInfo::Sample { .. } | LineInfo::Ignored => panic!("no line of a scrape: {line:?}"),
+        }
+    }
     Scrape::parse(text.lines().map(|line| Ok(line.to_owned()))).expect("a scrape that Prometheus reads")
 }
 

@@ -1,6 +1,6 @@
 //! Asking for no more reminders: by the page, and by the button of a mail program.
 
-use harness::{Browser, Call, Caller, Link, Mail, PASSWORD, TestApp, days, eventually};
+use harness::{Browser, Call, Caller, Link, Mail, PASSWORD, TestApp, days, eventually, minutes};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tenantry_shared::schedules::Schedule;
@@ -121,6 +121,7 @@ async fn a_reminder_that_waits_is_not_sent_to_someone_who_wants_none() {
     until("deferred").await;
     assert_eq!(one_click(&app, stop_link(&reminder).0.as_str()).await.status, 200);
     app.smtp().accept_connections();
+    app.clock.advance(minutes(1));
     until("canceled").await;
     app.finish().await;
 }

@@ -1,38 +1,65 @@
 //! No secret at rest: what a thief finds in a dump of Postgres and Redis, and in the logs.
 
-use harness::{PASSWORD, Processes, Which, redis_keys_and_values, required, run_to_end};
+use std::collections::BTreeSet;
+
+use harness::{
+    Caller, Link, PASSWORD, Processes, Stage, Which, days, eventually, redis_keys_and_values, required, run_to_end,
+};
 use serde_json::json;
+use tenantry_shared::clock::Clock;
+use tenantry_worker::mail::Mail;
 
 const NEW_PASSWORD: &str = "several unrelated zebras juggle";
+const WRONG_PASSWORD: &str = "a wrong password of his";
+const BOB: &str = "Bob.Builder@example.com";
 
-#[tokio::test]
-async fn dumps_and_logs_hold_no_token_link_password_or_session() {
-    let tenantry = Processes::start().await;
-    let admin = tenantry.administrator_of("acme").await;
+/// The link in the mail of a new invitation.
+async fn link_of_invited(tenantry: &Processes, admin: &Caller, email: &str) -> Link {
+    admin.invite(email, "reader").await;
+    tenantry.mailbox().last_to(email).await.link()
+}
+
+/// What people do: invites, welcomes and resets, so that their links were out there. Answers what nobody else may know.
+async fn use_links(tenantry: &Processes, admin: &Caller) -> Vec<String> {
     let stranger = tenantry.anonymous().under("acme");
-    let mut secrets = vec![PASSWORD.to_owned(), NEW_PASSWORD.to_owned(), admin.token().to_owned()];
-
-    // Every occasion of a mail, so that every kind of link was out there.
-    admin.invite("Bob.Builder@example.com", "reader").await;
-    let accept = tenantry.mailbox().last_to("Bob.Builder@example.com").await.link();
+    let accept = link_of_invited(tenantry, admin, BOB).await;
     let session = stranger.accept(&accept).await.created();
-    secrets.extend([accept.token(), session["token"].as_str().expect("a token").to_owned()]);
-    admin.invite("carol@example.com", "reader").await;
-    let decline = tenantry.mailbox().last_to("carol@example.com").await.link();
+    let decline = link_of_invited(tenantry, admin, "carol@example.com").await;
     stranger.decline(&decline).await.no_content();
-    secrets.push(decline.token());
-    admin.post("/users", json!({ "email": "dave@example.com" })).await.created();
+    // The answers to these are kept for whoever asks again.
+    let dave = json!({ "email": "dave@example.com" });
+    admin.post("/users", dave).header("Idempotency-Key", "key-of-dave").await.created();
     let welcome = tenantry.mailbox().last_to("dave@example.com").await.link();
     let body = json!({ "token": welcome.token(), "new_password": NEW_PASSWORD, "confirm_new_password": NEW_PASSWORD });
     stranger.post("/iam/password-reset/confirm", body).await.no_content();
-    secrets.push(welcome.token());
-    stranger.post("/iam/password-reset", json!({ "email": "Bob.Builder@example.com" })).await.accepted();
-    let reset = tenantry.mailbox().last_to("Bob.Builder@example.com").await.link();
-    secrets.push(reset.token());
+    stranger.post("/iam/password-reset", json!({ "email": BOB })).await.accepted();
+    let reset = tenantry.mailbox().last_to(BOB).await.link();
+
+    // A link of a mail is opened as a page, too, and a wrong password is tried.
+    stranger.get(&format!("{}/password-reset/confirm?token={}", tenantry.url(), reset.token())).await;
+    stranger.preview(&accept).await.problem(409, "invitation_accepted");
+    stranger.sign_in("acme", BOB, WRONG_PASSWORD).await.problem(401, "invalid_credentials");
+    let session = session["token"].as_str().expect("a token").to_owned();
+    vec![accept.token(), session, decline.token(), welcome.token(), reset.token(), WRONG_PASSWORD.to_owned()]
+}
+
+/// What happens by itself: a bounce, a reminder, and a word about an account that ends.
+async fn let_time_pass(tenantry: &Processes, admin: &Caller) -> Vec<String> {
+    let stranger = tenantry.anonymous().under("acme");
+    tenantry.smtp().answer_next(Stage::Recipient, 1, "550 5.1.1 No such user here");
+    admin.invite("nobody@example.com", "reader").await;
+    tenantry.mailbox().last_to(&admin.email).await;
+    let last_day = Clock::default().now().date_naive() + days(5);
+    admin.post("/users", json!({ "email": "frank@example.com", "expiry_date": last_day })).await.created();
+    let mut secrets = vec![tenantry.mailbox().last_to("frank@example.com").await.link().token()];
+    let (code, said) = tenantry.by_hand(&["schedule", "run", "notify_expiring_accounts"]).await;
+    assert!(code == Some(0) && said.contains("1 objects"), "{said}");
     admin.invite("erin@example.com", "reader").await;
     tenantry.settle().await;
     tenantry.mailbox().read_all();
-    tenantry.database().execute("update invitations set valid_until = now() + interval '1 day'").await;
+    let ends_soon =
+        "update invitations set valid_until = now() + interval '1 day' where email_key = 'erin@example.com'";
+    tenantry.database().execute(ends_soon).await;
     let (code, said) = tenantry.by_hand(&["schedule", "run", "remind_invitees"]).await;
     assert!(code == Some(0) && said.contains("1 objects"), "{said}");
     let reminder = tenantry.mailbox().last_to("erin@example.com").await;
@@ -45,33 +72,84 @@ async fn dumps_and_logs_hold_no_token_link_password_or_session() {
             assert_eq!(one_click.body("application/x-www-form-urlencoded", body).await.status, 200);
         }
     }
-    // A link of a mail is opened as a page, too, and a wrong password is tried.
-    stranger.get(&format!("{}/password-reset/confirm?token={}", tenantry.url(), reset.token())).await;
-    stranger.preview(&accept).await.problem(409, "invitation_accepted");
-    stranger
-        .sign_in("acme", "Bob.Builder@example.com", "a wrong password of his")
-        .await
-        .problem(401, "invalid_credentials");
     tenantry.settle().await;
-    secrets.push("a wrong password of his".to_owned());
+    secrets
+}
 
-    let dump = format!("{}/pg_dump", required("TEST_POSTGRES_BIN"));
-    let (code, postgres) = run_to_end(dump, &["--inserts", "--dbname", &tenantry.database().owner_url()], &[]).await;
-    assert!(code == Some(0) && postgres.contains("Bob.Builder@example.com"), "the dump holds the data");
-    let redis = redis_keys_and_values(&tenantry.redis.url()).await;
+async fn dump(tenantry: &Processes) -> (String, String) {
+    let program = format!("{}/pg_dump", required("TEST_POSTGRES_BIN"));
+    let (code, postgres) = run_to_end(program, &["--inserts", "--dbname", &tenantry.database().owner_url()], &[]).await;
+    assert_eq!(code, Some(0), "{postgres}");
+    (postgres, redis_keys_and_values(&tenantry.redis.url()).await)
+}
+
+/// Dumps both while mails are on their way: written down and handed to Redis, and not taken from there. Answers the
+/// dumps, and the links of these mails, which are sent afterwards.
+async fn dump_under_way(tenantry: &mut Processes, admin: &Caller) -> ((String, String), Vec<String>) {
+    tenantry.terminate(Which::Worker).await;
+    let invitation = json!({ "invitee_identifier": "grace@example.com", "role": "reader" });
+    admin.post("/invitations", invitation).header("Idempotency-Key", "key-of-grace").await.created();
+    tenantry.anonymous().under("acme").post("/iam/password-reset", json!({ "email": BOB })).await.accepted();
+    let pushed = || async {
+        let rows = tenantry.database().rows("select id from outbox where pushed_at is not null").await;
+        (rows.len() == 2).then_some(rows)
+    };
+    let pushed = eventually("two jobs to be handed to Redis", pushed).await;
+    let ids: Vec<&str> = pushed.iter().filter_map(|row| row["id"].as_str()).collect();
+    let in_redis = || async {
+        let redis = redis_keys_and_values(&tenantry.redis.url()).await;
+        ids.iter().all(|id| redis.contains(id)).then_some(())
+    };
+    eventually("both to be in Redis", in_redis).await;
+    let dumps = dump(tenantry).await;
+    tenantry.start_one(Which::Worker).await;
+    let mut secrets = Vec::new();
+    for address in ["grace@example.com", BOB] {
+        secrets.push(tenantry.mailbox().last_to(address).await.link().token());
+    }
+    tenantry.settle().await;
+    (dumps, secrets)
+}
+
+#[tokio::test]
+async fn dumps_and_logs_hold_no_token_link_password_or_session() {
+    let mut tenantry = Processes::start().await;
+    let admin = tenantry.administrator_of("acme").await;
+    let mut secrets = vec![PASSWORD.to_owned(), NEW_PASSWORD.to_owned(), admin.token().to_owned()];
+    secrets.extend(use_links(&tenantry, &admin).await);
+    secrets.extend(let_time_pass(&tenantry, &admin).await);
+    let ((postgres_under_way, redis_under_way), links) = dump_under_way(&mut tenantry, &admin).await;
+    secrets.extend(links);
+    let kinds = tenantry.database().rows("select distinct kind from email_messages").await;
+    let kinds: BTreeSet<&str> = kinds.iter().filter_map(|row| row["kind"].as_str()).collect();
+    assert_eq!(kinds, Mail::samples().iter().map(Mail::name).collect(), "every kind of mail was sent");
+
+    let (postgres, redis) = dump(&tenantry).await;
+    for dump in [&postgres, &postgres_under_way] {
+        for held in [BOB, "key-of-dave", "key-of-grace"] {
+            assert!(dump.contains(held), "the dump holds {held}");
+        }
+    }
     assert!(redis.contains("epoch"), "the dump of Redis holds something: {redis}");
     let logs = format!("{}{}", tenantry.log(Which::Api), tenantry.log(Which::Worker));
     assert!(logs.contains("iam_password_reset_confirm") && logs.contains("B***@e***.com"), "{logs}");
 
+    let places = [
+        ("Postgres", &postgres),
+        ("Redis", &redis),
+        ("Postgres with mail under way", &postgres_under_way),
+        ("Redis with mail under way", &redis_under_way),
+        ("the logs", &logs),
+    ];
     for secret in &secrets {
-        for (place, text) in [("Postgres", &postgres), ("Redis", &redis), ("the logs", &logs)] {
+        for (place, text) in places {
             assert!(!text.contains(secret.as_str()), "{place} holds the secret {secret}");
             // Nor the part of a token that proves something, without what stands around it.
             let end = &secret[secret.len().saturating_sub(30)..];
             assert!(!text.contains(end), "{place} holds the end of the secret {secret}");
         }
     }
-    for address in ["Bob.Builder@example.com", "bob.builder@example.com", "carol@example.com", "admin@acme.example"] {
+    for address in [BOB, "bob.builder@example.com", "carol@example.com", "admin@acme.example"] {
         assert!(!logs.contains(address), "the logs hold the address {address}");
     }
 }

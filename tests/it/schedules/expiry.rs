@@ -1,7 +1,7 @@
 //! `notify_expiring_accounts` and `end_expired_accounts`
 
 use chrono::{NaiveDate, NaiveTime};
-use harness::{Caller, PASSWORD, TestApp, days, eventually, hours};
+use harness::{Caller, PASSWORD, TestApp, days, eventually, hours, minutes};
 use serde_json::{Value, json};
 use tenantry_shared::schedules::Schedule;
 
@@ -87,6 +87,7 @@ async fn a_notice_overtaken_by_a_longer_account_is_not_sent() {
     until("deferred").await;
     admin.patch(&path(&bob), json!({ "expiry_date": null })).await.ok();
     app.smtp().accept_connections();
+    app.clock.advance(minutes(1));
     until("canceled").await;
     assert_eq!(app.mailbox().count_to("bob@example.com"), 1);
     app.finish().await;

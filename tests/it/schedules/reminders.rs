@@ -1,6 +1,6 @@
 //! `remind_invitees`
 
-use harness::{Caller, Stage, TestApp, days, eventually, hours};
+use harness::{Caller, Stage, TestApp, days, eventually, hours, minutes};
 use serde_json::{Value, json};
 use tenantry_shared::schedules::Schedule;
 
@@ -117,6 +117,7 @@ async fn a_reminder_that_was_overtaken_is_not_sent() {
     admin.delete(&path(&revoked)).await.no_content();
     admin.post(&format!("{}/resend", path(&resent)), json!({})).await.ok();
     app.smtp().accept_connections();
+    app.clock.advance(minutes(1));
     for email in ["revoked@example.com", "resent@example.com"] {
         until_the_reminder_is(&admin, email, "canceled").await;
     }
