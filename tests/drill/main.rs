@@ -81,5 +81,7 @@ async fn drill(seed: u64, time: Duration) -> verdict::Verdict {
     for inviting in inviting {
         invited.push(inviting.await.expect("inviting does not panic"));
     }
-    verdict::find(seed, &mut tenantry, &invited, &blows).await
+    let verdict = verdict::find(seed, &mut tenantry, &invited, &blows).await;
+    postgres.stop().await;
+    verdict
 }
