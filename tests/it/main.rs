@@ -15,6 +15,7 @@ mod frame;
 mod idempotency;
 mod invitations;
 mod isolation;
+mod limits;
 mod mail_headers;
 mod mail_looks;
 mod metrics;
