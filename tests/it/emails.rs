@@ -137,14 +137,15 @@ async fn a_mail_of_a_newer_release_waits_for_a_newer_worker() {
     until(&admin, &invitation, "deferred").await;
     app.database().execute("update email_messages set kind = 'of_a_newer_release'").await;
     app.clock.advance(minutes(1));
-    eventually("the worker to put it off", || async {
+    let row = eventually("the worker to put it off", || async {
+        let now = app.clock.now().to_rfc3339();
+        // One that was pushed and not taken yet has a later `due_at`, too.
         let put_off =
-            format!("select id from outbox where due_at > '{}' and claim is null", app.clock.now().to_rfc3339());
-        (!app.database().rows(&put_off).await.is_empty()).then_some(())
+            format!("select claim, takes, parked_at from outbox where due_at > '{now}' and pushed_at is null");
+        app.database().rows(&put_off).await.pop()
     })
     .await;
-    let row = &app.database().rows("select takes, parked_at from outbox").await[0];
-    assert!(row["takes"] == 0 && row["parked_at"].is_null(), "{row}");
+    assert!(row["takes"] == 0 && row["claim"].is_null() && row["parked_at"].is_null(), "{row}");
 
     app.database().execute("update email_messages set kind = 'invitation'").await;
     app.clock.advance(minutes(1));
