@@ -24,6 +24,7 @@ pub mod signature;
 pub mod telemetry;
 pub mod tenant;
 pub mod text;
+pub mod tls;
 pub mod trace;
 
 pub mod email_suppressions;

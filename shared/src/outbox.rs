@@ -34,6 +34,9 @@ pub enum Job {
 }
 
 impl Job {
+    /// The names of all there are.
+    pub const NAMES: [&'static str; 2] = ["send_email", "resend_invitations"];
+
     /// Its name in the database, and in metrics.
     #[must_use]
     pub fn name(self) -> &'static str {

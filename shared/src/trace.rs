@@ -20,12 +20,12 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::runtime::Handle;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use url::Url;
 
 use crate::config::ConfigError;
+use crate::tls;
 
 /// The target of spans for the collector.
 pub const TARGET: &str = "tenantry_trace";
@@ -92,15 +92,7 @@ pub(crate) fn provider(endpoint: &Url, service: String) -> Result<SdkTracerProvi
 }
 
 fn client() -> Result<Client<impl HttpClient + Clone>, ConfigError> {
-    let trouble = |e: tokio_rustls::rustls::Error| ConfigError(format!("TLS can't be set up: {e}."));
-    let mut roots = RootCertStore::empty();
-    // One unreadable certificate among the system's is no reason not to trust the others.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(trouble)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let tls = tls::client_config().map_err(|e| ConfigError(format!("TLS can't be set up: {e}.")))?;
     let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
     let http = HyperClient::new(connector, PATIENCE, None);
     Ok(Client { http, runtime: Handle::current(), is_in_trouble: Arc::default() })

@@ -33,7 +33,7 @@ pub(crate) fn describe() {
         "How often this process could not run a schedule, or not for an organization, by schedule."
     );
     // From the start, for an alert can't compare with what is not there.
-    for job in ["send_email", "resend_invitations"] {
+    for job in Job::NAMES {
         metrics::counter!("tenantry_jobs_parked_total", "job" => job).increment(0);
     }
     for outcome in ["sent", "deferred", "failed"] {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use lettre::transport::smtp::client::AsyncTokioStream;
+use tenantry_shared::tls;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -16,7 +17,7 @@ use tokio::{
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
-    rustls::{self, ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
+    rustls::{self, pki_types::ServerName},
 };
 
 pub(super) struct ImplicitTls {
@@ -34,13 +35,7 @@ pub(super) enum TlsSetupError {
 
 impl ImplicitTls {
     pub(super) fn new(host: &str) -> Result<Self, TlsSetupError> {
-        let mut roots = RootCertStore::empty();
-        // One unreadable certificate among the system's is no reason not to trust the others.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = tls::client_config()?;
         let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsSetupError::Name)?;
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
     }
