@@ -1,10 +1,12 @@
 //! Who acts, and the proof that he may: permissions are types, so that a verb can't be called unchecked.
 
+use std::fmt::{self, Display};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use crate::db::Tx;
 use crate::error::{Refusal, Result};
-use crate::ids::{FolderId, OrganizationId, SessionId, UserId};
+use crate::ids::{FolderId, OrganizationId, PersonalAccessTokenId, SessionId, UserId};
 use crate::tenant::Tenant;
 
 /// Where a request came from, for the audit log and the list of sessions.
@@ -20,17 +22,40 @@ pub struct Origin {
     pub client_id: Option<String>,
 }
 
+/// With what someone showed who he is.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// A sign-in.
+    Session(SessionId),
+    /// A personal access token.
+    Token {
+        /// Which.
+        id: PersonalAccessTokenId,
+        /// Code names of what it may be used for, of all that its owner may; none where it has no such limit.
+        scope: Option<Arc<[String]>>,
+    },
+}
+
+impl Display for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(id) => write!(f, "session:{id}"),
+            Self::Token { id, .. } => write!(f, "token:{id}"),
+        }
+    }
+}
+
 /// Who does something.
 #[derive(Clone, Debug)]
 pub enum Actor {
-    /// A user, signed in with a session.
+    /// A user.
     User {
         /// Who.
         id: UserId,
         /// What the audit log calls him, also after he is gone: his address.
         name: String,
-        /// With what.
-        session_id: Option<SessionId>,
+        /// With what, where he had a credential before he did it.
+        credential: Option<Credential>,
     },
     /// Someone who has shown no credential.
     Anonymous,
@@ -58,8 +83,8 @@ pub struct Caller {
     pub organization_slug: String,
     /// Who.
     pub user_id: UserId,
-    /// By which session.
-    pub session_id: SessionId,
+    /// With what.
+    pub credential: Credential,
     /// His address.
     pub email: String,
     /// Whether he holds every permission in his organization.
@@ -70,14 +95,31 @@ impl Caller {
     /// Him as the one who acts.
     #[must_use]
     pub fn actor(&self) -> Actor {
-        Actor::User { id: self.user_id, name: self.email.clone(), session_id: Some(self.session_id) }
+        Actor::User { id: self.user_id, name: self.email.clone(), credential: Some(self.credential.clone()) }
+    }
+
+    /// The session he called with, if it was one.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        match self.credential {
+            Credential::Session(id) => Some(id),
+            Credential::Token { .. } => None,
+        }
+    }
+
+    /// Whether his credential may be used for this, if he may do it.
+    fn has_scope(&self, permission: Permission) -> bool {
+        match &self.credential {
+            Credential::Session(_) | Credential::Token { scope: None, .. } => true,
+            Credential::Token { scope: Some(scope), .. } => scope.iter().any(|known| known == permission.codename()),
+        }
     }
 
     /// Proves, from the state of now, that he holds a permission in the organization of `tx`, which must be his own.
     pub async fn may<P: Permit>(&self, tx: &mut Tx) -> Result<Access<P>> {
         debug_assert_eq!(tx.tenant(), &self.tenant, "a caller acts in his own organization");
         if let Some(permission) = P::PERMISSION
-            && !holds(tx, self.user_id, permission).await?
+            && !(self.has_scope(permission) && holds(tx, self.user_id, permission).await?)
         {
             return Err(denied(permission).into());
         }

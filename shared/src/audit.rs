@@ -50,7 +50,7 @@ impl Tx {
     pub async fn audit(&mut self, event: Event<'_>) -> Result<()> {
         let id: AuditEventId = self.new_id();
         let (actor_id, actor_name, credential) = match self.actor().clone() {
-            Actor::User { id, name, session_id } => (Some(id), name, session_id.map(|s| format!("session:{s}"))),
+            Actor::User { id, name, credential } => (Some(id), name, credential.map(|c| c.to_string())),
             Actor::Anonymous => (None, "anonymous".into(), None),
             Actor::System(name) => (None, name.into(), None),
         };

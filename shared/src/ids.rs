@@ -47,12 +47,16 @@ typed_ids! {
     UserId;
     /// A sign-in of a user.
     SessionId;
+    /// A credential for programs that a user made.
+    PersonalAccessTokenId;
     /// A folder in an organization's tree.
     FolderId;
     /// A named set of permissions.
     RoleId;
     /// A group of users.
     UserGroupId;
+    /// People who work together.
+    TeamId;
     /// A role given to a user or a group.
     RoleAssignmentId;
     /// An invitation.

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use serde_json::json;
 
-use crate::access::{Access, Actor, Caller, Oneself, Origin};
+use crate::access::{Access, Actor, Caller, Credential, Oneself, Origin};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
 use crate::email_address::key;
@@ -65,7 +65,7 @@ pub async fn authenticate(db: &Db, token: &str) -> Result<Caller> {
         tenant,
         organization_slug: row.slug,
         user_id: row.user_id,
-        session_id: row.id,
+        credential: Credential::Session(row.id),
         email: row.email,
         is_superuser: row.is_superuser,
     })
@@ -92,7 +92,7 @@ pub async fn login(
         return Err(wrong_credentials().into());
     };
     let rehashed = if Hasher::is_outdated(&hash) { Some(hasher.hash(password).await?) } else { None };
-    let actor = Actor::User { id: found.user_id, name: found.email.clone(), session_id: None };
+    let actor = Actor::User { id: found.user_id, name: found.email.clone(), credential: None };
     let mut tx = db.begin(&tenant, actor, origin).await?;
     // Only if the password is still the one that was verified, and he may still sign in.
     let still = sqlx::query!(
@@ -172,7 +172,7 @@ pub(crate) async fn create(tx: &mut Tx, user: UserId) -> Result<NewSession> {
     .execute(tx.connection())
     .await?;
     if let Actor::User { id: actor, name, .. } = tx.actor().clone() {
-        tx.act_as(Actor::User { id: actor, name, session_id: Some(id) });
+        tx.act_as(Actor::User { id: actor, name, credential: Some(Credential::Session(id)) });
     }
     Ok(NewSession { token, expires_at })
 }
@@ -183,7 +183,7 @@ pub async fn logout(tx: &mut Tx, by: &Access<Oneself>) -> Result<()> {
     sqlx::query!(
         "delete from sessions where organization_id = $1 and id = $2",
         tx.organization_id() as OrganizationId,
-        caller.session_id as SessionId
+        caller.session() as Option<SessionId>
     )
     .execute(tx.connection())
     .await?;
@@ -201,7 +201,7 @@ pub async fn logout_all(tx: &mut Tx, by: &Access<Oneself>) -> Result<()> {
 /// Ends all of the caller's sessions but this one, and says how many that were.
 pub async fn revoke_others(tx: &mut Tx, by: &Access<Oneself>) -> Result<u64> {
     let caller = by.caller();
-    let count = kill_all(tx, caller.user_id, Some(caller.session_id)).await?;
+    let count = kill_all(tx, caller.user_id, caller.session()).await?;
     let event = Event::new("sessions.revoked", "user", caller.user_id, &caller.email);
     tx.audit(event.with(json!({ "count": count }))).await?;
     Ok(count)

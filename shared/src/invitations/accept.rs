@@ -163,7 +163,7 @@ pub async fn accept(
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin).await?;
     let open = get_open(&mut tx, &link).await?;
     let user = users::create_invited(&mut tx, &open.email, &accept.name, &hash, open.is_superuser).await?;
-    tx.act_as(Actor::User { id: user, name: open.email.clone(), session_id: None });
+    tx.act_as(Actor::User { id: user, name: open.email.clone(), credential: None });
     join_groups(&mut tx, &open, user).await?;
     close(&mut tx, open.id, "accepted").await?;
     tell(&mut tx, open.id, open.invited_by, Kind::InvitationAccepted, Lane::Interactive).await?;

@@ -326,7 +326,7 @@ pub async fn confirm_reset(
     check_policy("new_password", password, reset.shown.password_min_length, &reset.wearer())?;
     let hash = hasher.hash(password).await?;
     // Hashing takes a while, so no transaction was held open: look again.
-    let actor = Actor::User { id: reset.user_id, name: reset.shown.email.clone(), session_id: None };
+    let actor = Actor::User { id: reset.user_id, name: reset.shown.email.clone(), credential: None };
     let mut tx = db.begin(&link.tenant, actor, origin).await?;
     let reset = get_good_reset(&mut tx, id).await?;
     sqlx::query!(
@@ -406,7 +406,7 @@ pub async fn change(
         return Err(Refusal::conflict("password_changed_meanwhile", "Your password was changed meanwhile.").into());
     }
     store(&mut tx, caller.user_id, &hash, false).await?;
-    sessions::kill_all(&mut tx, caller.user_id, Some(caller.session_id)).await?;
+    sessions::kill_all(&mut tx, caller.user_id, caller.session()).await?;
     tx.audit(Event::new("password.changed", "user", caller.user_id, &caller.email)).await?;
     tx.commit().await
 }
