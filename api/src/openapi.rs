@@ -13,8 +13,8 @@ use poem_openapi::OpenApiService;
 use serde_json::Value;
 
 use crate::{
-    audit_events, email_events, email_suppressions, emails, invitations, jobs, organizations, passwords, sessions,
-    users,
+    audit_events, email_events, email_suppressions, emails, folders, invitations, jobs, organizations, passwords,
+    sessions, user_groups, users,
 };
 
 const ABOUT: &str = "\
@@ -45,6 +45,10 @@ pub(crate) enum Tags {
     Organizations,
     /// The people of an organization.
     Users,
+    /// The tree that an organization's objects lie in, and that rights are held over.
+    Folders,
+    /// Users who get the same rights.
+    UserGroups,
     /// Signing in, passwords, who I am.
     Iam,
     /// From an administrator's request to a signed-in invitee.
@@ -69,6 +73,8 @@ type Apis = (
     email_events::Api,
     audit_events::Api,
     jobs::Api,
+    folders::Api,
+    user_groups::Api,
 );
 
 /// The operations, as an endpoint to nest at `/v1`.
@@ -85,6 +91,8 @@ pub(crate) fn service() -> OpenApiService<Apis, ()> {
         email_events::Api,
         audit_events::Api,
         jobs::Api,
+        folders::Api,
+        user_groups::Api,
     );
     OpenApiService::new(apis, "Tenantry", env!("CARGO_PKG_VERSION")).description(ABOUT).url_prefix("/v1")
 }

@@ -11,12 +11,13 @@ use poem_openapi::{Object, OpenApi};
 use serde_json::Value;
 use tenantry_shared::access::{Oneself, Permission, list_grants};
 use tenantry_shared::sessions::{self, NewSession};
-use tenantry_shared::{organizations, roles, users};
+use tenantry_shared::{folders, organizations, users};
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::auth::{From, SignedIn};
 use crate::input::{Body, Input};
+use crate::objects::{Shape as _, View};
 use crate::problem::ApiResult;
 use crate::reply::NoContent;
 use crate::users::UserOut;
@@ -174,29 +175,17 @@ impl Api {
         organization_slug: Path<String>,
     ) -> ApiResult<Json<CurrentUser>> {
         let (mut tx, by) = app.enter::<Oneself>(&caller, &organization_slug).await?;
-        let user = users::current(&mut tx, &by).await?;
+        let (user, names) = users::current(&mut tx, &by).await?;
         let organization = organizations::get(&mut tx, None, &caller.caller.organization_slug).await?;
-        let root = roles::get_root_folder(&mut tx).await?;
-        let grants = list_grants(&mut tx, by.caller().user_id).await?;
+        let root = folders::get_root(&mut tx).await?;
+        let grants = list_grants(&mut tx, by.caller()).await?;
         tx.commit().await?;
 
-        let all = || Permission::ALL.iter().map(|p| p.codename().to_owned());
         let mut by_folder: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        if user.is_superuser {
-            by_folder.insert(root.to_string(), all().collect());
-        } else {
-            for grant in grants {
-                by_folder.entry(grant.folder_id.to_string()).or_default().push(grant.permission);
-            }
+        for grant in grants {
+            by_folder.entry(grant.folder_id.to_string()).or_default().push(grant.permission);
         }
-        let mut permissions: Vec<String> = by_folder
-            .values_mut()
-            .flat_map(|held| {
-                held.sort_unstable();
-                held.dedup();
-                held.iter().cloned()
-            })
-            .collect();
+        let mut permissions: Vec<String> = by_folder.values().flatten().cloned().collect();
         permissions.sort_unstable();
         permissions.dedup();
         let is_admin = by_folder.get(&root.to_string()).is_some_and(|held| held.len() == Permission::ALL.len());
@@ -212,7 +201,7 @@ impl Api {
             root_folder_id: root.into(),
             preferences: Any(user.preferences.clone()),
             is_admin,
-            user: app.user_out(user, &caller.caller.organization_slug),
+            user: user.out(&View { names, app: *app, slug: &caller.caller.organization_slug }),
         }))
     }
 }

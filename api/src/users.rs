@@ -4,36 +4,30 @@ use chrono::{DateTime, NaiveDate, Utc};
 use poem::web::Data;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
-use poem_openapi::types::{Any, MaybeUndefined, ParseFromJSON};
+use poem_openapi::types::{Any, MaybeUndefined};
 use poem_openapi::{Object, OpenApi};
 use serde_json::{Value, json};
 use tenantry_shared::Refusal;
 use tenantry_shared::access::{AddUser, DeleteUser, Oneself, ViewUser};
+use tenantry_shared::objects::{self, Edit, Kind};
 use tenantry_shared::users::{self, NewUser, Replacement, User, UserFilter, UserInput, UserPatch};
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::input::{Body, Input};
+use crate::objects::{
+    BatchIn, BatchOut, Batched, CascadeOut, How, Ref, Shape, StoredRef, View, batch, cleared, ids, kept,
+};
 use crate::paging::{List, Paging};
-use crate::problem::{ApiResult, Problem};
+use crate::problem::ApiResult;
 use crate::reply::{Created, Found, NoContent, Once, Turn, etag, if_match};
 
 pub(crate) struct Api;
 
-/// Something that is named.
+/// What a user is, beside what he belongs to.
 #[derive(Debug, Object)]
-pub(crate) struct Ref {
-    /// Its id.
-    id: Uuid,
-    /// Its name.
-    str: String,
-}
-
-/// A user of an organization.
-#[derive(Debug, Object)]
-#[oai(rename = "User")]
-pub(crate) struct UserOut {
+pub(crate) struct UserFields {
     /// Their id.
     id: Uuid,
     /// The same id.
@@ -78,18 +72,35 @@ pub(crate) struct UserOut {
     last_login: Option<DateTime<Utc>>,
     /// The product's own attributes: a JSON object of at most 16 KiB.
     profile: Any<Value>,
-    /// Groups they are in.
-    user_groups: Vec<Ref>,
-    /// Names of the roles they hold, directly or through groups. Read-only.
-    roles: Vec<String>,
-    #[oai(skip)]
-    version: i64,
 }
 
-impl App {
-    /// A user as the wire shows him.
-    pub(crate) fn user_out(&self, user: User, organization_slug: &str) -> UserOut {
-        UserOut {
+/// A user of an organization.
+#[derive(Debug, Object)]
+#[oai(rename = "User")]
+pub(crate) struct UserOut {
+    #[oai(flatten)]
+    fields: UserFields,
+    /// Groups they are in, as far as you may see them.
+    user_groups: Vec<Ref>,
+    /// Names of the roles they hold, directly or through groups, as far as you may see them. Read-only.
+    roles: Vec<String>,
+}
+
+/// A user as stored.
+#[derive(Debug, Object)]
+#[oai(rename = "UserObject")]
+pub(crate) struct UserStored {
+    #[oai(flatten)]
+    fields: UserFields,
+    /// Groups they are in, as far as you may see them.
+    user_groups: Vec<Uuid>,
+    /// Names of the roles they hold, directly or through groups, as far as you may see them. Read-only.
+    roles: Vec<String>,
+}
+
+impl UserFields {
+    fn new(user: User, view: &View<'_>) -> Self {
+        Self {
             id: user.id,
             uuid: user.id,
             number: user.number,
@@ -100,7 +111,7 @@ impl App {
             last_name: user.last_name,
             is_active: user.is_active,
             is_superuser: user.is_superuser,
-            is_staff: organization_slug.eq_ignore_ascii_case(&self.platform_slug),
+            is_staff: view.slug.eq_ignore_ascii_case(&view.app.platform_slug),
             is_local: user.is_local,
             keep_local_login: user.keep_local_login,
             is_third_party: user.is_third_party,
@@ -112,9 +123,35 @@ impl App {
             date_joined: user.date_joined,
             last_login: user.last_login,
             profile: Any(user.profile),
-            user_groups: Vec::parse_from_json(Some(user.user_groups)).unwrap_or_default(),
-            roles: user.roles,
-            version: user.version,
+        }
+    }
+}
+
+fn role_names(user: &User, view: &View<'_>) -> Vec<String> {
+    let mut names: Vec<String> =
+        user.roles.iter().filter_map(|id| view.names.get(Kind::Role, *id)).map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+impl Shape for User {
+    type Out = UserOut;
+    type Stored = UserStored;
+
+    fn out(self, view: &View<'_>) -> UserOut {
+        UserOut {
+            user_groups: Ref::all(&view.names, Kind::UserGroup, &self.user_groups),
+            roles: role_names(&self, view),
+            fields: UserFields::new(self, view),
+        }
+    }
+
+    fn stored(self, view: &View<'_>) -> UserStored {
+        UserStored {
+            user_groups: StoredRef::all(&view.names, Kind::UserGroup, &self.user_groups),
+            roles: role_names(&self, view),
+            fields: UserFields::new(self, view),
         }
     }
 }
@@ -246,70 +283,61 @@ impl UserIn {
             expiry_date: Some(self.expiry_date),
             profile: Some(self.profile.map_or_else(|| json!({}), |profile| profile.0)),
             merges_profile: false,
-            user_groups: Some(self.user_groups),
+            user_groups: Some(Edit::Set(self.user_groups)),
         }
     }
 }
 
-/// A field that can be changed but not cleared.
-fn kept<T>(field: &'static str, value: MaybeUndefined<T>) -> Result<Option<T>, Refusal> {
-    match value {
-        MaybeUndefined::Undefined => Ok(None),
-        MaybeUndefined::Value(value) => Ok(Some(value)),
-        MaybeUndefined::Null => Err(Refusal::invalid_field(field, "required", format!("{field} can't be null."))),
-    }
-}
+impl Batched for User {
+    type PatchIn = UserPatchIn;
+    const FIELDS: &'static [&'static str] = &[
+        "email",
+        "username",
+        "first_name",
+        "last_name",
+        "is_active",
+        "is_superuser",
+        "keep_local_login",
+        "is_third_party",
+        "observation",
+        "expiry_date",
+        "profile",
+    ];
+    const LISTS: &'static [&'static str] = &["user_groups"];
+    const FOLDER: Option<&'static str> = None;
 
-/// A field that `null` clears.
-fn cleared<T>(value: MaybeUndefined<T>) -> Option<Option<T>> {
-    match value {
-        MaybeUndefined::Undefined => None,
-        MaybeUndefined::Value(value) => Some(Some(value)),
-        MaybeUndefined::Null => Some(None),
-    }
-}
-
-impl UserPatchIn {
-    fn patch(self) -> Result<UserPatch, Refusal> {
+    fn patch(body: UserPatchIn, lists: How) -> Result<UserPatch, Refusal> {
         // RFC 7396: null removes, and a removed name is the empty one.
         let name = |value| cleared(value).map(Option::unwrap_or_default);
-        let (profile, merges_profile) = match self.profile {
+        let (profile, merges_profile) = match body.profile {
             MaybeUndefined::Undefined => (None, true),
             MaybeUndefined::Null => (Some(json!({})), false),
             MaybeUndefined::Value(profile) => (Some(profile.0), true),
         };
         Ok(UserPatch {
-            email: kept("email", self.email)?,
-            username: kept("username", self.username)?,
-            first_name: name(self.first_name),
-            last_name: name(self.last_name),
-            is_active: kept("is_active", self.is_active)?,
-            is_superuser: kept("is_superuser", self.is_superuser)?,
-            keep_local_login: kept("keep_local_login", self.keep_local_login)?,
-            is_third_party: kept("is_third_party", self.is_third_party)?,
-            observation: cleared(self.observation),
-            expiry_date: cleared(self.expiry_date),
+            email: kept("email", body.email)?,
+            username: kept("username", body.username)?,
+            first_name: name(body.first_name),
+            last_name: name(body.last_name),
+            is_active: kept("is_active", body.is_active)?,
+            is_superuser: kept("is_superuser", body.is_superuser)?,
+            keep_local_login: kept("keep_local_login", body.keep_local_login)?,
+            is_third_party: kept("is_third_party", body.is_third_party)?,
+            observation: cleared(body.observation),
+            expiry_date: cleared(body.expiry_date),
             profile,
             merges_profile,
-            user_groups: cleared(self.user_groups).map(Option::unwrap_or_default),
+            user_groups: cleared(body.user_groups).map(|groups| lists.edit(groups.unwrap_or_default())),
         })
     }
-}
-
-fn ids(field: &'static str, text: Option<String>) -> Result<Option<Vec<Uuid>>, Problem> {
-    let parse = |text: &str| {
-        Uuid::parse_str(text.trim()).map_err(|_| {
-            Refusal::invalid_field(field, "invalid", format!("{field} is a list of UUIDs, separated by commas."))
-        })
-    };
-    text.map(|text| text.split(',').map(parse).collect()).transpose().map_err(Problem::from)
 }
 
 #[OpenApi(tag = "super::openapi::Tags::Users")]
 impl Api {
     /// List users
     ///
-    /// Needs `view_user`. Ordered by `email`, `username`, `first_name`, `last_name`, `number`, `date_joined` or
+    /// The people of the folders over which you hold `view_user`: members of groups there, and holders of roles; and yourself.
+    /// Ordered by `email`, `username`, `first_name`, `last_name`, `number`, `date_joined` or
     /// `last_login`; `search` looks at names and address.
     #[oai(path = "/orgs/:organization_slug/users", method = "get", operation_id = "list_users")]
     #[expect(clippy::too_many_arguments, reason = "a handler's arguments are its parameters")]
@@ -358,8 +386,7 @@ impl Api {
             exclude_current: exclude_current.0.unwrap_or(false),
         };
         let page = users::list(&mut tx, &by, &filter, &paging.request).await?;
-        tx.commit().await?;
-        Ok(Json(paging.envelope_with(page, |user| app.user_out(user, &organization_slug))))
+        app.listed(&caller, tx, &paging, page).await
     }
 
     /// Make a user
@@ -378,18 +405,14 @@ impl Api {
         #[oai(name = "Idempotency-Key")]
         idempotency_key: Header<Option<String>>,
         body: Body<UserIn>,
-    ) -> ApiResult<Created<UserOut>> {
+    ) -> ApiResult<Created<UserStored>> {
         let (mut tx, by) = app.enter::<AddUser>(&caller, &organization_slug).await?;
         let once = match Once::begin(&mut tx, by.caller(), "create_user", idempotency_key.0, &body.0).await? {
             Turn::Again(first) => return Ok(Created::Object(Json(first), etag(1))),
             Turn::First(once) => once,
         };
         let made = users::create(&mut tx, &by, &body.0.check()?).await?;
-        let made = app.user_out(made, &organization_slug);
-        once.remember(&mut tx, &made).await?;
-        tx.commit().await?;
-        let tag = etag(made.version);
-        Ok(Created::Object(Json(made), tag))
+        app.made(&caller, tx, once, made).await
     }
 
     /// Read a user
@@ -406,10 +429,65 @@ impl Api {
         id: Path<Uuid>,
     ) -> ApiResult<Found<UserOut>> {
         let (mut tx, by) = app.enter::<ViewUser>(&caller, &organization_slug).await?;
-        let user = users::get(&mut tx, &by, id.0.into()).await?;
-        tx.commit().await?;
-        let tag = etag(user.version);
-        Ok(Found::Object(Json(app.user_out(user, &organization_slug)), tag))
+        let user: User = objects::get(&mut tx, &by, id.0).await?;
+        app.found(&caller, tx, user).await
+    }
+
+    /// Read a user as stored
+    ///
+    /// What a form needs: bare ids. Needs `view_user`.
+    #[oai(path = "/orgs/:organization_slug/users/:id/object", method = "get", operation_id = "get_user_object")]
+    async fn object(
+        &self,
+        caller: SignedIn,
+        app: Data<&App>,
+        /// The organization's slug.
+        organization_slug: Path<String>,
+        /// The user's id.
+        id: Path<Uuid>,
+    ) -> ApiResult<Found<UserStored>> {
+        let (mut tx, by) = app.enter::<ViewUser>(&caller, &organization_slug).await?;
+        let user: User = objects::get(&mut tx, &by, id.0).await?;
+        app.found_stored(&caller, tx, user).await
+    }
+
+    /// See what deleting a user would do
+    ///
+    /// What was assigned to him would go, with his credentials, which are counted only; groups and teams would lose him.
+    /// For those who may delete him. Errors: 403 `outranked`; 409 `cannot_change_oneself`.
+    #[oai(
+        path = "/orgs/:organization_slug/users/:id/cascade-info",
+        method = "get",
+        operation_id = "get_user_cascade_info"
+    )]
+    async fn cascade(
+        &self,
+        caller: SignedIn,
+        app: Data<&App>,
+        /// The organization's slug.
+        organization_slug: Path<String>,
+        /// The user's id.
+        id: Path<Uuid>,
+    ) -> ApiResult<Json<CascadeOut>> {
+        let (mut tx, by) = app.enter::<DeleteUser>(&caller, &organization_slug).await?;
+        Ok(Json(users::cascade(&mut tx, &by, id.0.into()).await?.into()))
+    }
+
+    /// Change or delete many users
+    ///
+    /// Each is held to the rules of the single call, and what fails for one spoils no other: its `code` says why. The answer
+    /// is 200 even then. `change_field` takes what `change_user` does; the list is `user_groups`. Users lie in no folder. A value
+    /// that is wrong by itself is 400, and nothing is done.
+    #[oai(path = "/orgs/:organization_slug/users/batch-action", method = "post", operation_id = "batch_users")]
+    async fn batch(
+        &self,
+        caller: SignedIn,
+        app: Data<&App>,
+        /// The organization's slug.
+        organization_slug: Path<String>,
+        body: Body<BatchIn>,
+    ) -> ApiResult<Json<BatchOut>> {
+        batch::<User>(&app, &caller, &organization_slug, body.0).await
     }
 
     /// Replace a user
@@ -428,7 +506,7 @@ impl Api {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<UserIn>,
-    ) -> ApiResult<Found<UserOut>> {
+    ) -> ApiResult<Found<UserStored>> {
         change(&app, &caller, &organization_slug, id.0, if_match.0, body.0.replacement()).await
     }
 
@@ -451,9 +529,9 @@ impl Api {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
         body: Body<UserPatchIn>,
-    ) -> ApiResult<Found<UserOut>> {
-        let patch = body.0.patch();
-        change(&app, &caller, &organization_slug, id.0, if_match.0, patch?).await
+    ) -> ApiResult<Found<UserStored>> {
+        let patch = User::patch(body.0, How::Set)?;
+        change(&app, &caller, &organization_slug, id.0, if_match.0, patch).await
     }
 
     /// Delete a user
@@ -487,11 +565,9 @@ async fn change(
     id: Uuid,
     if_version: Option<String>,
     patch: UserPatch,
-) -> ApiResult<Found<UserOut>> {
+) -> ApiResult<Found<UserStored>> {
     let (mut tx, by) = app.enter::<Oneself>(caller, slug).await?;
     let change = Replacement { patch, if_version: if_match(if_version.as_deref())? };
     let user = users::change(&mut tx, &by, id.into(), &change).await?;
-    tx.commit().await?;
-    let tag = etag(user.version);
-    Ok(Found::Object(Json(app.user_out(user, slug)), tag))
+    app.found_stored(caller, tx, user).await
 }

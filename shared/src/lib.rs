@@ -15,6 +15,7 @@ pub mod error;
 pub mod idempotency;
 pub mod ids;
 pub mod meters;
+pub mod objects;
 pub mod outbox;
 pub mod page;
 pub mod parked;
@@ -29,6 +30,7 @@ pub mod trace;
 
 pub mod email_suppressions;
 pub mod emails;
+pub mod folders;
 pub mod invitations;
 pub mod jobs;
 pub mod organizations;
@@ -36,6 +38,7 @@ pub mod passwords;
 pub mod roles;
 pub mod schedules;
 pub mod sessions;
+pub mod user_groups;
 pub mod users;
 
 pub use error::{Error, FieldError, Refusal, Result};

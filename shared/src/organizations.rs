@@ -15,7 +15,7 @@ use crate::ids::{FolderId, OrganizationId, TypedId, new_uuid};
 use crate::page::{Listed, Page, PageRequest, Query, Sort};
 use crate::passwords::{Hasher, Wearer, check_policy};
 use crate::tenant::Tenant;
-use crate::{invitations, roles, users};
+use crate::{folders, invitations, roles, users};
 
 /// Languages that mails and pages are written in.
 pub const LOCALES: [&str; 3] = ["en", "de", "fr"];
@@ -30,8 +30,10 @@ impl Operator {
     /// Looks at the caller; the platform organization's slug is configuration.
     #[must_use]
     pub fn find(caller: &Caller, platform_slug: &str) -> Option<Self> {
-        (caller.is_superuser && caller.organization_slug.eq_ignore_ascii_case(platform_slug))
-            .then_some(Self { _proven: () })
+        (caller.is_superuser
+            && caller.holder().scope.is_none()
+            && caller.organization_slug.eq_ignore_ascii_case(platform_slug))
+        .then_some(Self { _proven: () })
     }
 }
 
@@ -220,15 +222,7 @@ async fn insert(tx: &mut Tx, new: &NewOrganization) -> Result<FolderId> {
     )
     .execute(tx.connection())
     .await?;
-    let root: FolderId = tx.new_id();
-    sqlx::query!(
-        "insert into folders (organization_id, id, name, created_at) values ($1, $2, 'Global', $3)",
-        tx.organization_id() as OrganizationId,
-        root as FolderId,
-        tx.now()
-    )
-    .execute(tx.connection())
-    .await?;
+    let root = folders::create_root(tx).await?;
     roles::create_builtin(tx, root).await?;
     let event = Event::new("organization.created", "organization", tx.organization_id(), &new.slug);
     tx.audit(event.with(json!({ "name": new.name }))).await?;

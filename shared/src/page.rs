@@ -9,8 +9,10 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Encode, Execute, FromRow, Postgres, QueryBuilder, Row, Type};
 use uuid::Uuid;
 
+use crate::access::Reach;
 use crate::db::Tx;
 use crate::error::{Refusal, Result};
+use crate::ids::UserId;
 
 /// A field a list can be ordered by.
 #[derive(Clone, Copy, Debug)]
@@ -180,13 +182,66 @@ impl Query {
         self.filter.push(")");
     }
 
+    /// Keeps rows whose folder, in `column`, is in a reach; and, where the kind of object can be published (`published` names
+    /// that column), published ones above it.
+    pub(crate) fn within(&mut self, reach: &Reach, column: &'static str, published: Option<&'static str>) {
+        if reach.everything {
+            return;
+        }
+        self.filter.push(format_args!(" and ({column} in (select * from folders_within("));
+        self.push_reach(reach);
+        self.filter.push("))");
+        if let Some(published) = published {
+            self.filter.push(format_args!(" or {published} and {column} = any("));
+            self.filter.push_bind(reach.above.clone()).push(")");
+        }
+        self.filter.push(")");
+    }
+
+    /// Keeps folders `o` that are in a reach, or lie in a folder that is.
+    pub(crate) fn folders_within(&mut self, reach: &Reach) {
+        if reach.everything {
+            return;
+        }
+        self.filter.push(" and (o.ancestors && ").push_bind(reach.deep.clone());
+        self.filter.push(" or o.id = any(").push_bind(reach.here.clone());
+        self.filter.push(") or o.parent_folder_id = any(").push_bind(reach.here.clone()).push("))");
+    }
+
+    /// Keeps rows whose user, in `column`, is among the people of a reach, or is the one who asks.
+    pub(crate) fn people_within(&mut self, reach: &Reach, column: &'static str, me: Option<UserId>) {
+        if reach.everything {
+            return;
+        }
+        self.filter.push(format_args!(" and ({column} in (select * from people_within("));
+        self.push_reach(reach);
+        self.filter.push("))");
+        if let Some(me) = me {
+            self.filter.push(format_args!(" or {column} = ")).push_bind(me);
+        }
+        self.filter.push(")");
+    }
+
+    fn push_reach(&mut self, reach: &Reach) {
+        self.filter.push_bind(reach.deep.clone()).push(", ").push_bind(reach.here.clone());
+    }
+
     /// The one row that is left, if any is.
     pub async fn find<T: Listed>(self, tx: &mut Tx) -> Result<Option<T>> {
         let (columns, from) = (self.columns, self.from);
         let (filter, arguments) = self.parts()?;
         let mut query = QueryBuilder::with_arguments(format!("select {columns} from {from}{filter}"), arguments);
-        let row = query.build().fetch_optional(tx.connection()).await?;
+        let row = query.build().persistent(false).fetch_optional(tx.connection()).await?;
         Ok(row.as_ref().map(T::from_row).transpose()?)
+    }
+
+    /// All rows that are left. Only where they are few: those of given ids.
+    pub(crate) async fn all<T: for<'r> FromRow<'r, PgRow>>(self, tx: &mut Tx) -> Result<Vec<T>> {
+        let (columns, from) = (self.columns, self.from);
+        let (filter, arguments) = self.parts()?;
+        let mut query = QueryBuilder::with_arguments(format!("select {columns} from {from}{filter}"), arguments);
+        let rows = query.build().persistent(false).fetch_all(tx.connection()).await?;
+        Ok(rows.iter().map(T::from_row).collect::<Result<_, _>>()?)
     }
 
     /// Runs it for one page.
@@ -223,7 +278,8 @@ impl Query {
             arguments,
         );
         query.push_bind(limit).push(" offset ").push_bind(offset).push(") r on true");
-        let rows = query.build().fetch_all(tx.connection()).await?;
+        // Planned for these values: what suits a reach of one folder does not suit one of a thousand.
+        let rows = query.build().persistent(false).fetch_all(tx.connection()).await?;
         let count = rows.first().map(|row| row.try_get("total_count")).transpose()?;
         let mut results = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -257,7 +313,7 @@ impl Query {
             ),
             arguments,
         );
-        let mut rows = query.push_bind(limit + 1).build().fetch_all(tx.connection()).await?;
+        let mut rows = query.push_bind(limit + 1).build().persistent(false).fetch_all(tx.connection()).await?;
         let limit = usize::try_from(limit).unwrap_or(0);
         let more = rows.len() > limit;
         rows.truncate(limit);

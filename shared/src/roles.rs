@@ -1,9 +1,11 @@
 //! Roles: named sets of permissions. The built-in ones are born with their organization.
 
-use crate::access::Permission;
+use uuid::Uuid;
+
+use crate::access::{Holder, Permission};
 use crate::db::Tx;
 use crate::error::Result;
-use crate::ids::{FolderId, OrganizationId, RoleAssignmentId, RoleId, UserGroupId, UserId};
+use crate::ids::{FolderId, OrganizationId, RoleId, new_uuid};
 
 /// A role every organization has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,69 +76,64 @@ impl BuiltinRole {
 }
 
 /// Makes the built-in roles of a new organization, and for each a group at `root` whose members hold it over the whole tree.
+/// They are published: whoever may look at roles anywhere sees them.
 pub(crate) async fn create_builtin(tx: &mut Tx, root: FolderId) -> Result<()> {
     for role in BuiltinRole::ALL {
-        let (role_id, group_id, assignment_id): (RoleId, UserGroupId, RoleAssignmentId) =
-            (tx.new_id(), tx.new_id(), tx.new_id());
+        let id: RoleId = tx.new_id();
         sqlx::query!(
-            "with r as (
-                 insert into roles (organization_id, id, name, builtin, permissions, created_at)
-                 values ($1, $2, $3, true, $4, $8)
-             ), g as (
-                 insert into user_groups (organization_id, id, folder_id, name, builtin_role_id, created_at)
-                 values ($1, $5, $6, $3, $2, $8)
-             ), a as (
-                 insert into role_assignments (organization_id, id, user_group_id, role_id, is_recursive, builtin, created_at)
-                 values ($1, $7, $5, $2, true, true, $8)
-             )
-             insert into role_assignment_folders (organization_id, role_assignment_id, folder_id) values ($1, $7, $6)",
+            "insert into roles (organization_id, id, folder_id, name, builtin, is_published, permissions, created_at, updated_at)
+             values ($1, $2, $3, $4, true, true, $5, $6, $6)",
             tx.organization_id() as OrganizationId,
-            role_id as RoleId,
+            id as RoleId,
+            root as FolderId,
             role.name(),
             &role.permissions(),
-            group_id as UserGroupId,
-            root as FolderId,
-            assignment_id as RoleAssignmentId,
             tx.now()
         )
         .execute(tx.connection())
         .await?;
     }
+    create_builtin_groups(tx, root).await
+}
+
+/// Makes the groups that a folder is born with: one for each built-in role, whose members hold it from there down.
+pub(crate) async fn create_builtin_groups(tx: &mut Tx, folder: FolderId) -> Result<()> {
+    let ids: Vec<Uuid> = BuiltinRole::ALL.iter().flat_map(|_| [new_uuid(tx.now()), new_uuid(tx.now())]).collect();
+    sqlx::query!(
+        "with r as (
+             select id, name, ($3::uuid[])[2 * row_number() over (order by id) - 1] as group_id,
+                 ($3::uuid[])[2 * row_number() over (order by id)] as assignment_id
+             from roles where organization_id = $1 and builtin
+         ), g as (
+             insert into user_groups (organization_id, id, folder_id, name, builtin_role_id, created_at, updated_at)
+             select $1, group_id, $2, name, id, $4, $4 from r
+         ), a as (
+             insert into role_assignments (organization_id, id, folder_id, name, user_group_id, role_id, is_recursive, builtin,
+                 created_at, updated_at)
+             select $1, assignment_id, $2, name, group_id, id, true, true, $4, $4 from r
+         )
+         insert into role_assignment_folders (organization_id, role_assignment_id, folder_id)
+         select $1, assignment_id, $2 from r",
+        tx.organization_id() as OrganizationId,
+        folder as FolderId,
+        &ids,
+        tx.now()
+    )
+    .execute(tx.connection())
+    .await?;
     Ok(())
 }
 
-/// Whether `who` holds every permission of a role, and so may grant it.
-pub(crate) async fn may_grant(tx: &mut Tx, who: UserId, role: RoleId) -> Result<bool> {
-    let row = sqlx::query!(
-        r#"select (u.is_superuser or r.permissions <@ array(select h.permission from held_permissions(u.id) h)) as "may!"
-           from users u join roles r on r.organization_id = u.organization_id
-           where u.organization_id = $1 and u.id = $2 and r.id = $3"#,
+/// Whether someone holds all that a role allows over a folder and below it, and so may give it there.
+pub(crate) async fn grantable(tx: &mut Tx, holder: Holder<'_>, role: RoleId, folder: FolderId) -> Result<bool> {
+    let permissions = sqlx::query_scalar!(
+        "select permissions from roles where organization_id = $1 and id = $2",
         tx.organization_id() as OrganizationId,
-        who as UserId,
         role as RoleId
     )
-    .fetch_optional(tx.connection())
+    .fetch_one(tx.connection())
     .await?;
-    Ok(row.is_some_and(|row| row.may))
-}
-
-/// Whether `who` holds every permission that the members of these groups get.
-pub(crate) async fn may_grant_groups(tx: &mut Tx, who: UserId, groups: &[UserGroupId]) -> Result<bool> {
-    let groups: Vec<uuid::Uuid> = groups.iter().map(|g| (*g).into()).collect();
-    let row = sqlx::query!(
-        r#"select (u.is_superuser or not exists (
-               select unnest(r.permissions)
-               from role_assignments a join roles r on r.organization_id = a.organization_id and r.id = a.role_id
-               where a.organization_id = $1 and a.user_group_id = any($3)
-               except select h.permission from held_permissions(u.id) h)) as "may!"
-           from users u where u.organization_id = $1 and u.id = $2"#,
-        tx.organization_id() as OrganizationId,
-        who as UserId,
-        &groups
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    Ok(row.is_some_and(|row| row.may))
+    holder.holds(tx, &permissions, folder, true).await
 }
 
 /// The built-in role of a name, as this organization has it.
@@ -145,73 +142,6 @@ pub(crate) async fn get_builtin(tx: &mut Tx, role: BuiltinRole) -> Result<RoleId
         r#"select id as "id: RoleId" from roles where organization_id = $1 and name = $2 and builtin"#,
         tx.organization_id() as OrganizationId,
         role.name()
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    Ok(row.id)
-}
-
-/// The root of the organization's tree of folders.
-pub async fn get_root_folder(tx: &mut Tx) -> Result<FolderId> {
-    let row = sqlx::query!(
-        r#"select id as "id: FolderId" from folders where organization_id = $1 and parent_folder_id is null"#,
-        tx.organization_id() as OrganizationId
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    Ok(row.id)
-}
-
-/// Whether a folder is there.
-pub(crate) async fn folder_exists(tx: &mut Tx, folder: FolderId) -> Result<bool> {
-    let row = sqlx::query!(
-        r#"select exists (select from folders where organization_id = $1 and id = $2) as "there!""#,
-        tx.organization_id() as OrganizationId,
-        folder as FolderId
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    Ok(row.there)
-}
-
-/// Which of these groups are not there.
-pub(crate) async fn missing_groups(tx: &mut Tx, groups: &[UserGroupId]) -> Result<bool> {
-    let mut ids: Vec<uuid::Uuid> = groups.iter().map(|g| (*g).into()).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let row = sqlx::query!(
-        r#"select count(*) as "found!" from user_groups where organization_id = $1 and id = any($2)"#,
-        tx.organization_id() as OrganizationId,
-        &ids
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    Ok(usize::try_from(row.found).unwrap_or(0) != ids.len())
-}
-
-/// Makes a user a member of groups; one he is in already stays.
-pub(crate) async fn add_to_groups(tx: &mut Tx, user: UserId, groups: &[UserGroupId]) -> Result<()> {
-    let ids: Vec<uuid::Uuid> = groups.iter().map(|g| (*g).into()).collect();
-    sqlx::query!(
-        "insert into user_group_members (organization_id, user_group_id, user_id)
-         select $1, unnest($2::uuid[]), $3 on conflict do nothing",
-        tx.organization_id() as OrganizationId,
-        &ids,
-        user as UserId
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
-}
-
-/// The built-in group of a role at a folder, whose members hold the role from there down.
-pub(crate) async fn get_builtin_group(tx: &mut Tx, folder: FolderId, role: RoleId) -> Result<UserGroupId> {
-    let row = sqlx::query!(
-        r#"select id as "id: UserGroupId" from user_groups
-           where organization_id = $1 and folder_id = $2 and builtin_role_id = $3"#,
-        tx.organization_id() as OrganizationId,
-        folder as FolderId,
-        role as RoleId
     )
     .fetch_one(tx.connection())
     .await?;

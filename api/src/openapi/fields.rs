@@ -14,7 +14,11 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         (_, "profile") => json!({ "type": "object" }),
         (_, "observation") => json!({ "maxLength": 4000 }),
         (_, "slug") => json!({ "maxLength": 200, "pattern": "^[-a-zA-Z0-9_]+$" }),
-        ("NewOrganizationIn", "name") => json!({ "minLength": 1, "maxLength": 200 }),
+        ("BatchIn", "ids") => json!({ "maxItems": 1000 }),
+        (_, "description") => json!({ "maxLength": 4000 }),
+        ("NewOrganizationIn" | "FolderIn" | "FolderPatchIn" | "UserGroupIn" | "UserGroupPatchIn", "name") => {
+            json!({ "minLength": 1, "maxLength": 200 })
+        }
         ("InvitationIn", "message") => json!({ "maxLength": 1000 }),
         ("InvitationIn", "valid_for") => json!({ "minimum": 3600, "maximum": 7_776_000 }),
         ("EmailSuppressionIn", "address") => json!({ "format": "email", "maxLength": 254 }),
@@ -31,6 +35,11 @@ fn example(schema: &str) -> Option<Value> {
         "InvitationIn" => json!({ "invitee_identifier": "bob@example.com", "role": "reader", "message": "Welcome!" }),
         "UserIn" => json!({ "email": "carol@example.com", "first_name": "Carol", "last_name": "Jones" }),
         "UserPatchIn" => json!({ "first_name": "Caroline" }),
+        "FolderIn" => json!({ "name": "Production", "description": "What customers use." }),
+        "FolderPatchIn" => json!({ "name": "Staging" }),
+        "UserGroupIn" => json!({ "name": "Security officers" }),
+        "UserGroupPatchIn" => json!({ "description": "They are called at night." }),
+        "BatchIn" => json!({ "action": "delete", "ids": [] }),
         "NewOrganizationIn" => json!({ "name": "Example", "slug": "example", "admin_email": "dave@example.com" }),
         "ResendManyIn" => json!({ "status": "pending" }),
         "EmailSuppressionIn" => json!({ "address": "bob@example.com", "detail": "He asked us to stop." }),

@@ -5,6 +5,7 @@ use poem::http::StatusCode;
 use poem::{Response, handler};
 use tenantry_shared::access::Oneself;
 use tenantry_shared::error::Kind as Refused;
+use tenantry_shared::objects::Kind as ObjectKind;
 use tenantry_shared::{Error, organizations, sessions, users};
 
 use super::cookies::Kind;
@@ -25,12 +26,13 @@ pub(super) async fn home(visit: Visit) -> ApiResult<Response> {
         return Ok(response);
     };
     let (mut tx, by) = visit.app.enter_own::<Oneself>(&signed_in).await?;
-    let user = users::current(&mut tx, &by).await?;
+    let (user, names) = users::current(&mut tx, &by).await?;
     let organization = organizations::get(&mut tx, None, &signed_in.caller.organization_slug).await?;
     tx.commit().await?;
 
     let words = visit.words(user.preferences["lang"].as_str().unwrap_or_default());
-    let roles: Vec<String> = user.roles.iter().map(|role| words.role(role)).collect();
+    let roles: Vec<String> =
+        user.roles.iter().filter_map(|id| names.get(ObjectKind::Role, *id)).map(|role| words.role(role)).collect();
     let values = context! {
         name => format!("{} {}", user.first_name, user.last_name).trim(),
         email => &*user.email,

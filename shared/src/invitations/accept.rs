@@ -8,17 +8,17 @@ use uuid::Uuid;
 use super::close::close;
 use super::inviter::tell;
 use super::{Status, status};
-use crate::access::{Actor, Origin};
+use crate::access::{Actor, Origin, lock};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
 use crate::emails::Kind;
 use crate::error::{Refusal, Result};
-use crate::ids::{FolderId, InvitationId, OrganizationId, RoleId, UserGroupId, UserId};
+use crate::ids::{FolderId, InvitationId, OrganizationId, RoleId, UserId};
 use crate::outbox::Lane;
 use crate::passwords::{Hasher, Wearer, check_policy, policy_of};
-use crate::roles;
 use crate::secret::{Link, LinkKind, Links};
 use crate::sessions::{self, NewSession};
+use crate::user_groups;
 use crate::users::{self, PersonName};
 
 /// What the page that asks for a decision shows.
@@ -161,6 +161,8 @@ pub async fn accept(
     let hash = hasher.hash(&accept.password).await?;
 
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin).await?;
+    // Before the invitation's own lock, in the order of whoever deletes the folder or a group it leads to.
+    lock(&mut tx).await?;
     let open = get_open(&mut tx, &link).await?;
     let user = users::create_invited(&mut tx, &open.email, &accept.name, &hash, open.is_superuser).await?;
     tx.act_as(Actor::User { id: user, name: open.email.clone(), credential: None });
@@ -181,20 +183,17 @@ pub async fn accept(
 }
 
 async fn join_groups(tx: &mut Tx, open: &Open, user: UserId) -> Result<()> {
-    let mut groups: Vec<UserGroupId> = sqlx::query_scalar!(
+    let mut groups: Vec<Uuid> = sqlx::query_scalar!(
         "select user_group_id from invitation_user_groups where organization_id = $1 and invitation_id = $2",
         tx.organization_id() as OrganizationId,
         open.id as InvitationId
     )
     .fetch_all(tx.connection())
-    .await?
-    .into_iter()
-    .map(|id: Uuid| id.into())
-    .collect();
+    .await?;
     if let Some(role) = open.role {
-        groups.push(roles::get_builtin_group(tx, open.folder, role).await?);
+        groups.push(user_groups::get_builtin(tx, open.folder, role).await?.into());
     }
-    roles::add_to_groups(tx, user, &groups).await
+    user_groups::add_member(tx, user, &groups).await
 }
 
 /// Declines. The inviter is told.

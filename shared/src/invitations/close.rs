@@ -35,6 +35,11 @@ pub async fn revoke(tx: &mut Tx, _by: &Access<InviteUser>, id: InvitationId, if_
     tx.audit(Event::new("invitation.revoked", "invitation", id, &row.invitee_identifier)).await
 }
 
+/// Revokes an invitation whose folder is deleted.
+pub(crate) async fn revoke_with_folder(tx: &mut Tx, id: InvitationId) -> Result<()> {
+    close(tx, id, "revoked").await
+}
+
 /// Ends an invitation. Its mail, if it waits still, is withdrawn.
 pub(super) async fn close(tx: &mut Tx, id: InvitationId, state: &str) -> Result<()> {
     let row = sqlx::query!(

@@ -5,15 +5,16 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Invitation, load};
-use crate::access::{Access, InviteUser};
+use crate::access::{Access, InviteUser, Permission, cannot_grant};
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::email_address::EmailAddress;
 use crate::emails::{self, Kind, NewEmail, check_locale};
 use crate::error::{Check, FieldError, Refusal, Result};
-use crate::ids::{EmailId, FolderId, InvitationId, OrganizationId, RoleId, UserGroupId, UserId};
+use crate::ids::{EmailId, FolderId, InvitationId, OrganizationId, RoleId, UserId};
 use crate::outbox::Lane;
 use crate::roles::{self, BuiltinRole};
+use crate::{folders, objects, user_groups};
 
 /// An invitation as a caller asks for it.
 #[derive(Clone, Debug, Default)]
@@ -42,13 +43,21 @@ pub struct NewInvitation {
     invitee: EmailAddress,
     role: Option<BuiltinRole>,
     folder: Option<FolderId>,
-    user_groups: Vec<UserGroupId>,
+    user_groups: Vec<Uuid>,
     locale: Option<String>,
     message: Option<String>,
     valid_for: Option<i32>,
 }
 
 impl NewInvitation {
+    /// Where it leads: if no role is given over a folder, where the groups are.
+    async fn folder(&self, tx: &mut Tx) -> Result<Option<Uuid>> {
+        match (self.folder, self.role, self.user_groups.first()) {
+            (None, None, Some(group)) => Ok(Some(objects::load::<user_groups::UserGroup>(tx, *group).await?.folder_id)),
+            (folder, _, _) => Ok(folder.map(Into::into)),
+        }
+    }
+
     /// Checks what can be checked without looking.
     pub fn check(input: InvitationInput) -> Result<Self, Refusal> {
         let mut check = Check::default();
@@ -88,7 +97,7 @@ impl NewInvitation {
             invitee,
             role,
             folder: input.folder.map(Into::into),
-            user_groups: input.user_groups.into_iter().map(Into::into).collect(),
+            user_groups: input.user_groups,
             locale: input.locale,
             message,
             valid_for: input.valid_for.and_then(|seconds| i32::try_from(seconds).ok()),
@@ -100,25 +109,21 @@ impl NewInvitation {
 ///
 /// Errors: 400 for what is not there, 403 `cannot_grant`, 409 `already_member`, 409 `invitation_open`.
 pub async fn create(tx: &mut Tx, by: &Access<InviteUser>, new: &NewInvitation, lane: Lane) -> Result<Invitation> {
-    let inviter = by.caller().user_id;
-    let folder = match new.folder {
-        Some(folder) if roles::folder_exists(tx, folder).await? => folder,
-        Some(_) => return Err(Refusal::invalid_field("folder", "not_found", "There is no such folder for you.").into()),
-        None => roles::get_root_folder(tx).await?,
-    };
-    if roles::missing_groups(tx, &new.user_groups).await? {
-        return Err(Refusal::invalid_field("user_groups", "not_found", "There is no such group for you.").into());
+    let (caller, inviter) = (by.caller(), by.caller().user_id);
+    user_groups::check_grantable(tx, caller, &new.user_groups).await?;
+    let wanted = new.folder(tx).await?;
+    let folder = objects::get_housing(tx, caller, Permission::InviteUser, "folder", wanted).await?;
+    if !folders::hold(tx, folder).await? {
+        return Err(Refusal::invalid_field("folder", "not_found", "There is no such folder for you.").into());
     }
     let role = match new.role {
         Some(role) => Some(roles::get_builtin(tx, role).await?),
         None => None,
     };
-    let may_role = match role {
-        Some(role) => roles::may_grant(tx, inviter, role).await?,
-        None => true,
-    };
-    if !may_role || !roles::may_grant_groups(tx, inviter, &new.user_groups).await? {
-        return Err(Refusal::forbidden("cannot_grant", "You can invite only to what you hold yourself.").into());
+    if let Some(role) = role
+        && !roles::grantable(tx, caller.holder(), role, folder).await?
+    {
+        return Err(cannot_grant().into());
     }
     let row = Row { new, role, folder, invited_by: Some(inviter), is_superuser: false };
     let id = insert(tx, &row, lane).await?;
@@ -212,13 +217,12 @@ async fn insert(tx: &mut Tx, row: &Row<'_>, lane: Lane) -> Result<InvitationId> 
             Refusal::conflict("invitation_open", "This address has an open invitation: resend or revoke it.").into()
         );
     }
-    let groups: Vec<Uuid> = row.new.user_groups.iter().map(|g| (*g).into()).collect();
     sqlx::query!(
         "insert into invitation_user_groups (organization_id, invitation_id, user_group_id)
          select distinct $1::uuid, $2::uuid, g from unnest($3::uuid[]) g",
         tx.organization_id() as OrganizationId,
         id as InvitationId,
-        &groups
+        &row.new.user_groups
     )
     .execute(tx.connection())
     .await?;

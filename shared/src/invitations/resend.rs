@@ -5,14 +5,14 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Invitation, create, load};
-use crate::access::{Access, InviteUser, is_superuser};
+use crate::access::{Access, Holder, InviteUser, Permission, cannot_grant};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
 use crate::emails;
 use crate::error::{Error, Kind, Refusal, Result};
-use crate::ids::{EmailId, InvitationId, JobId, OrganizationId, RoleId, UserGroupId, UserId};
+use crate::ids::{EmailId, FolderId, InvitationId, JobId, OrganizationId, RoleId, UserId};
 use crate::outbox::{Claim, Job, Lane};
-use crate::{jobs, roles};
+use crate::{jobs, roles, user_groups};
 
 /// At most one resend in this time,
 const PAUSE: TimeDelta = TimeDelta::minutes(1);
@@ -23,15 +23,15 @@ const CHUNK: i64 = 50;
 
 /// Resends one invitation. An expired one comes to life again.
 pub async fn resend(tx: &mut Tx, by: &Access<InviteUser>, id: InvitationId) -> Result<Invitation> {
-    again(tx, by.caller().user_id, id, Lane::Interactive).await?;
+    again(tx, by.caller().holder(), id, Lane::Interactive).await?;
     load(tx, id).await
 }
 
 /// Sends one again on behalf of `who`: as if he invited anew, so he must hold what it gives.
-async fn again(tx: &mut Tx, who: UserId, id: InvitationId, lane: Lane) -> Result<()> {
+async fn again(tx: &mut Tx, who: Holder<'_>, id: InvitationId, lane: Lane) -> Result<()> {
     let row = sqlx::query!(
         r#"select i.invitee_identifier, i.state, i.sent_at, i.valid_for, i.locale, i.generation, i.resent_count, i.is_superuser,
-                  i.role_id as "role_id: RoleId",
+                  i.role_id as "role_id: RoleId", i.folder_id as "folder_id: FolderId",
                   array(select g.user_group_id from invitation_user_groups g
                       where g.organization_id = i.organization_id and g.invitation_id = i.id) as "user_groups!",
                   case when i.resent_on = $3 then i.resent_that_day else 0 end as "resent_today!",
@@ -57,14 +57,14 @@ async fn again(tx: &mut Tx, who: UserId, id: InvitationId, lane: Lane) -> Result
         "revoked" => return Err(Refusal::conflict("invitation_revoked", "It was revoked: invite anew.").into()),
         _ => return Err(Refusal::conflict("invitation_expired", "It expired and a newer one took its place.").into()),
     }
-    let groups: Vec<UserGroupId> = row.user_groups.into_iter().map(Into::into).collect();
+    let may_invite = who.holds(tx, &[Permission::InviteUser.codename().to_owned()], row.folder_id, false).await?;
     let may_role = match row.role_id {
-        Some(role) => roles::may_grant(tx, who, role).await?,
+        Some(role) => roles::grantable(tx, who, role, row.folder_id).await?,
         None => true,
     };
-    let may_groups = roles::may_grant_groups(tx, who, &groups).await?;
-    if !(may_role && may_groups) || (row.is_superuser && !is_superuser(tx, who).await?) {
-        return Err(Refusal::forbidden("cannot_grant", "You can invite only to what you hold yourself.").into());
+    let may_groups = user_groups::grantable(tx, who, &row.user_groups).await?;
+    if !(may_invite && may_role && may_groups) || (row.is_superuser && !who.is_superuser(tx).await?) {
+        return Err(cannot_grant().into());
     }
     let wait = row.sent_at + PAUSE - tx.now();
     if row.resent_count > 0 && wait > TimeDelta::zero() {
@@ -165,7 +165,7 @@ pub async fn resend_some(db: &Db, claim: &Claim, job: JobId) -> Result<bool> {
             failed += 1;
             continue;
         };
-        match again(&mut tx, who, InvitationId::from(*id), Lane::Bulk).await {
+        match again(&mut tx, Holder { user: who, scope: None }, InvitationId::from(*id), Lane::Bulk).await {
             Ok(()) => done += 1,
             Err(Error::Refused(Refusal { kind: Kind::Conflict | Kind::Forbidden | Kind::TooOften(_), .. })) => {
                 failed += 1

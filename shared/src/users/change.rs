@@ -4,15 +4,16 @@ use chrono::NaiveDate;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::create::{check_groups, check_observation, check_username, taken};
-use super::{User, check_profile, demand_superuser, keep_a_superuser, load, lock, may_manage, name_part};
-use crate::access::{Access, ChangeUser, Oneself};
+use super::create::{MAX_GROUPS, check_observation, check_username, taken};
+use super::{User, check_profile, demand_superuser, lock, may_manage, name_part};
+use crate::access::{Access, Caller, ChangeUser, DeleteUser, Oneself, Permission, Rights};
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::email_address::{EmailAddress, key};
 use crate::error::{Check, Refusal, Result};
-use crate::ids::{OrganizationId, UserGroupId, UserId};
-use crate::{passwords, sessions};
+use crate::ids::{OrganizationId, UserId};
+use crate::objects::{self, Edit, Managed};
+use crate::{passwords, sessions, user_groups};
 
 /// What to change; what is `None` stays. In a field that can be cleared, `Some(None)` clears.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +32,7 @@ pub struct UserPatch {
     pub profile: Option<Value>,
     /// Whether `profile` is merged into the present one (RFC 7396) or replaces it.
     pub merges_profile: bool,
-    pub user_groups: Option<Vec<Uuid>>,
+    pub user_groups: Option<Edit<Uuid>>,
 }
 
 /// A patch of which it is known whether `If-Match` was sent.
@@ -83,8 +84,6 @@ impl UserPatch {
         self.first_name.as_deref().map(|text| check.take(name_part("first_name", text)));
         self.last_name.as_deref().map(|text| check.take(name_part("last_name", text)));
         check_observation(&mut check, self.observation.as_ref().and_then(|o| o.as_deref()));
-        let groups = self.user_groups.as_ref().map_or(0, Vec::len);
-        check.that(groups <= 100, "user_groups", "too_many", "At most 100 groups.");
         check.done()?;
         Ok(email)
     }
@@ -92,15 +91,17 @@ impl UserPatch {
 
 /// Changes a user: anyone, with `change_user`; one's own names, without.
 ///
-/// Errors: 403 `permission_denied`, `outranked`, `superuser_only`, `cannot_grant`; 409 `last_superuser`,
+/// Errors: 403 `permission_denied`, `outranked`, `superuser_only`, `cannot_grant`; 409 `last_superuser`, `last_administrator`,
 /// `cannot_change_oneself`, `already_member`, `username_taken`; 412.
 pub async fn change(tx: &mut Tx, by: &Access<Oneself>, id: UserId, change: &Replacement) -> Result<User> {
     let caller = by.caller();
     let is_self = id == caller.user_id;
+    let email = change.patch.check()?;
+    let rights = Rights::lock(tx, caller).await?;
     if !(is_self && change.patch.is_only_names()) {
         caller.may::<ChangeUser>(tx).await?;
+        objects::get_held::<User>(tx, caller, id.into(), Permission::ChangeUser).await?;
     }
-    let email = change.patch.check()?;
     let old = lock(tx, id).await?;
     if change.if_version.is_some_and(|version| version != old.version) {
         return Err(Refusal::stale().into());
@@ -108,13 +109,15 @@ pub async fn change(tx: &mut Tx, by: &Access<Oneself>, id: UserId, change: &Repl
     let new = merged(&old, &change.patch, email);
     let mut check = Check::default();
     check_profile(&mut check, &new.profile);
+    check.that(new.user_groups.len() <= MAX_GROUPS, "user_groups", "too_many", "At most 100 groups.");
     check.done()?;
-    check_rules(tx, by, is_self, id, &old, &new).await?;
-    let before: Vec<UserGroupId> = group_ids(&old);
-    if let Some(groups) = &change.patch.user_groups {
-        let wanted: Vec<UserGroupId> = groups.iter().map(|g| (*g).into()).collect();
-        set_groups(tx, caller.user_id, id, &before, &wanted).await?;
+    if !is_self {
+        may_manage(tx, caller, id).await?;
     }
+    if old.is_superuser != new.is_superuser {
+        demand_superuser(tx, caller).await?;
+    }
+    set_groups(tx, caller, id, &old.user_groups, &new.user_groups).await?;
     store(tx, id, &old, &new).await?;
     let today = tx.now().date_naive();
     let ended = |user: &User| !user.is_active || user.expiry_date.is_some_and(|date| date < today);
@@ -123,9 +126,14 @@ pub async fn change(tx: &mut Tx, by: &Access<Oneself>, id: UserId, change: &Repl
         sessions::kill_all(tx, id, None).await?;
         passwords::supersede(tx, id).await?;
     }
-    let fields = changed_fields(&old, &new, change.patch.user_groups.is_some());
+    rights.check(tx).await?;
+    if is_self && (ended(&new) && !ended(&old) || old.is_superuser && !new.is_superuser) {
+        let detail = "Nobody deactivates, demotes or expires himself.";
+        return Err(Refusal::conflict("cannot_change_oneself", detail).into());
+    }
+    let fields = changed_fields(&old, &new);
     tx.audit(Event::new("user.changed", "user", id, &new.email).with(json!({ "fields": fields }))).await?;
-    load(tx, id).await
+    objects::load(tx, id.into()).await
 }
 
 /// RFC 7396: `null` removes a member, an object is merged, anything else replaces.
@@ -145,11 +153,6 @@ fn merge(target: &mut Value, patch: &Value) {
             merge(members.entry(name).or_insert(Value::Null), value);
         }
     }
-}
-
-fn group_ids(user: &User) -> Vec<UserGroupId> {
-    let groups = user.user_groups.as_array().cloned().unwrap_or_default();
-    groups.iter().filter_map(|g| g["id"].as_str()).filter_map(|id| Uuid::parse_str(id).ok()).map(Into::into).collect()
 }
 
 fn merged(old: &User, patch: &UserPatch, email: Option<EmailAddress>) -> User {
@@ -180,60 +183,27 @@ fn merged(old: &User, patch: &UserPatch, email: Option<EmailAddress>) -> User {
         Some(profile) => new.profile = profile.clone(),
         None => {}
     }
+    if let Some(groups) = &patch.user_groups {
+        new.user_groups = groups.apply(&old.user_groups);
+    }
     new
 }
 
-async fn check_rules(
-    tx: &mut Tx,
-    by: &Access<Oneself>,
-    is_self: bool,
-    id: UserId,
-    old: &User,
-    new: &User,
-) -> Result<()> {
-    let caller = by.caller();
-    if !is_self {
-        may_manage(tx, caller.user_id, id).await?;
+/// Puts him into groups that the caller may put him into, and takes him out of others.
+async fn set_groups(tx: &mut Tx, caller: &Caller, user: UserId, before: &[Uuid], after: &[Uuid]) -> Result<()> {
+    let added: Vec<Uuid> = after.iter().copied().filter(|group| !before.contains(group)).collect();
+    if !added.is_empty() {
+        user_groups::check_grantable(tx, caller, &added).await?;
     }
-    if old.is_superuser != new.is_superuser {
-        demand_superuser(tx, caller.user_id).await?;
-    }
-    let today = tx.now().date_naive();
-    let loses = (old.is_active && !new.is_active)
-        || (old.is_superuser && !new.is_superuser)
-        || (new.expiry_date != old.expiry_date && new.expiry_date.is_some_and(|date| date < today));
-    let was_lasting = old.is_superuser && old.is_active && old.expiry_date.is_none();
-    let is_lasting = new.is_superuser && new.is_active && new.expiry_date.is_none();
-    if was_lasting && !is_lasting {
-        keep_a_superuser(tx, id).await?;
-    }
-    if is_self && loses {
-        return Err(
-            Refusal::conflict("cannot_change_oneself", "Nobody deactivates, demotes or expires himself.").into()
-        );
-    }
-    Ok(())
-}
-
-async fn set_groups(
-    tx: &mut Tx,
-    caller: UserId,
-    user: UserId,
-    before: &[UserGroupId],
-    wanted: &[UserGroupId],
-) -> Result<()> {
-    let added: Vec<UserGroupId> = wanted.iter().copied().filter(|g| !before.contains(g)).collect();
-    check_groups(tx, caller, &added).await?;
-    let kept: Vec<Uuid> = wanted.iter().map(|g| (*g).into()).collect();
     sqlx::query!(
         "delete from user_group_members where organization_id = $1 and user_id = $2 and user_group_id <> all($3)",
         tx.organization_id() as OrganizationId,
         user as UserId,
-        &kept
+        after
     )
     .execute(tx.connection())
     .await?;
-    crate::roles::add_to_groups(tx, user, &added).await
+    user_groups::add_member(tx, user, &added).await
 }
 
 async fn store(tx: &mut Tx, id: UserId, old: &User, new: &User) -> Result<()> {
@@ -270,7 +240,7 @@ async fn store(tx: &mut Tx, id: UserId, old: &User, new: &User) -> Result<()> {
     Ok(())
 }
 
-fn changed_fields(old: &User, new: &User, groups: bool) -> Vec<&'static str> {
+fn changed_fields(old: &User, new: &User) -> Vec<&'static str> {
     let mut fields = Vec::new();
     let mut note = |changed: bool, field| {
         if changed {
@@ -288,6 +258,26 @@ fn changed_fields(old: &User, new: &User, groups: bool) -> Vec<&'static str> {
     note(old.observation != new.observation, "observation");
     note(old.expiry_date != new.expiry_date, "expiry_date");
     note(old.profile != new.profile, "profile");
-    note(groups, "user_groups");
+    note(old.user_groups != new.user_groups, "user_groups");
     fields
+}
+
+impl Managed for User {
+    type Patch = UserPatch;
+    type MayChange = Oneself;
+    type MayDelete = DeleteUser;
+
+    async fn change(
+        tx: &mut Tx,
+        by: &Access<Oneself>,
+        id: Uuid,
+        patch: &UserPatch,
+        if_version: Option<i64>,
+    ) -> Result<Self> {
+        change(tx, by, id.into(), &Replacement { patch: patch.clone(), if_version }).await
+    }
+
+    async fn delete(tx: &mut Tx, by: &Access<DeleteUser>, id: Uuid, if_version: Option<i64>) -> Result<()> {
+        super::delete(tx, by, id.into(), if_version).await
+    }
 }

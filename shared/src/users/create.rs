@@ -4,15 +4,19 @@ use chrono::NaiveDate;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{PersonName, User, check_profile, demand_superuser, load, lock_superusers, name_part};
-use crate::access::{Access, AddUser};
+use super::{PersonName, User, check_profile, demand_superuser, name_part};
+use crate::access::{Access, AddUser, Permission, Reach, denied, lock};
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::email_address::{EmailAddress, key};
 use crate::emails::Kind;
 use crate::error::{Check, Error, Refusal, Result, on_constraint};
-use crate::ids::{OrganizationId, UserGroupId, UserId};
-use crate::{passwords, roles};
+use crate::ids::{OrganizationId, UserId};
+use crate::user_groups::UserGroup;
+use crate::{folders, objects, passwords, roles, user_groups};
+
+/// How many groups a user is in at most.
+pub(super) const MAX_GROUPS: usize = 100;
 
 /// A user as a caller asks for it.
 #[derive(Clone, Debug)]
@@ -45,7 +49,7 @@ pub struct NewUser {
     pub(super) observation: Option<String>,
     pub(super) expiry_date: Option<NaiveDate>,
     pub(super) profile: Value,
-    pub(super) user_groups: Vec<UserGroupId>,
+    pub(super) user_groups: Vec<Uuid>,
 }
 
 impl NewUser {
@@ -59,7 +63,7 @@ impl NewUser {
         check_username(&mut check, &username);
         check_observation(&mut check, input.observation.as_deref());
         check_profile(&mut check, &input.profile);
-        check.that(input.user_groups.len() <= 100, "user_groups", "too_many", "At most 100 groups.");
+        check.that(input.user_groups.len() <= MAX_GROUPS, "user_groups", "too_many", "At most 100 groups.");
         check.done()?;
         Ok(Self {
             email: email.ok_or_else(|| Refusal::invalid(Vec::new()))?,
@@ -72,7 +76,7 @@ impl NewUser {
             observation: input.observation,
             expiry_date: input.expiry_date,
             profile: input.profile,
-            user_groups: input.user_groups.into_iter().map(Into::into).collect(),
+            user_groups: input.user_groups,
         })
     }
 }
@@ -92,30 +96,38 @@ pub(super) fn check_observation(check: &mut Check, observation: Option<&str>) {
 /// Errors: 400 for a group that is not there, 403 `superuser_only`, 403 `cannot_grant`, 409 `already_member`.
 pub async fn create(tx: &mut Tx, by: &Access<AddUser>, new: &NewUser) -> Result<User> {
     let caller = by.caller();
+    lock(tx).await?;
     if new.is_superuser {
-        lock_superusers(tx).await?;
-        demand_superuser(tx, caller.user_id).await?;
+        demand_superuser(tx, caller).await?;
     }
-    check_groups(tx, caller.user_id, &new.user_groups).await?;
+    user_groups::check_grantable(tx, caller, &new.user_groups).await?;
+    check_place(tx, by, &new.user_groups).await?;
     let id = insert(tx, &Row { new, is_email_verified: false, password_hash: None }).await?;
-    roles::add_to_groups(tx, id, &new.user_groups).await?;
+    user_groups::add_member(tx, id, &new.user_groups).await?;
     if new.is_active {
         let locale = locale(tx).await?;
         passwords::mail_link(tx, Kind::Welcome, id, new.email.as_str(), &locale).await?;
     }
     tx.audit(Event::new("user.created", "user", id, new.email.as_str())).await?;
-    load(tx, id).await
+    objects::load(tx, id.into()).await
 }
 
-/// Groups must be there, and the caller must hold what they give.
-pub(super) async fn check_groups(tx: &mut Tx, caller: UserId, groups: &[UserGroupId]) -> Result<()> {
-    if roles::missing_groups(tx, groups).await? {
-        return Err(Refusal::invalid_field("user_groups", "not_found", "There is no such group for you.").into());
+/// Whoever may make users only in some folders puts them into groups there: else he would make one whom he does not see.
+async fn check_place(tx: &mut Tx, by: &Access<AddUser>, groups: &[Uuid]) -> Result<()> {
+    let reach = Reach::load(tx, by.caller().holder(), Permission::AddUser).await?;
+    let root = folders::get_root(tx).await?;
+    if reach.covers(tx, root).await? {
+        return Ok(());
     }
-    if !roles::may_grant_groups(tx, caller, groups).await? {
-        return Err(
-            Refusal::forbidden("cannot_grant", "You can put people only into groups whose rights you hold.").into()
-        );
+    for group in groups {
+        let group: UserGroup = objects::load(tx, *group).await?;
+        if !reach.covers(tx, group.folder_id.into()).await? {
+            return Err(denied(Permission::AddUser).into());
+        }
+    }
+    if groups.is_empty() {
+        let detail = "You may make users in some folders only: put this one into a group there.";
+        return Err(Refusal::forbidden("permission_denied", detail).into());
     }
     Ok(())
 }
@@ -150,9 +162,9 @@ pub(crate) async fn create_first_administrator(tx: &mut Tx, email: &EmailAddress
     let new = bare(email.clone(), PersonName::default(), true);
     let id = insert(tx, &Row { new: &new, is_email_verified: true, password_hash: Some(password_hash) }).await?;
     let role = roles::get_builtin(tx, roles::BuiltinRole::Administrator).await?;
-    let root = roles::get_root_folder(tx).await?;
-    let group = roles::get_builtin_group(tx, root, role).await?;
-    roles::add_to_groups(tx, id, &[group]).await?;
+    let root = folders::get_root(tx).await?;
+    let group = user_groups::get_builtin(tx, root, role).await?;
+    user_groups::add_member(tx, id, &[group.into()]).await?;
     tx.audit(Event::new("user.created", "user", id, email.as_str())).await
 }
 

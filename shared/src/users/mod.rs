@@ -12,15 +12,16 @@ use uuid::Uuid;
 pub use change::{Replacement, UserPatch, change};
 pub use create::{NewUser, UserInput, create};
 pub(crate) use create::{create_first_administrator, create_invited};
-pub use delete::delete;
+pub use delete::{cascade, delete};
 pub(crate) use expiry::is_near;
 pub use expiry::{end_some, notify_some};
 
-use crate::access::{Access, ViewUser, is_superuser};
+use crate::access::{Access, Caller, ViewUser};
 use crate::db::Tx;
 use crate::error::{Check, FieldError, Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
-use crate::page::{Listed, Page, PageRequest, Query, Sort};
+use crate::objects::{self, Kind, Names, Object, Wanted, resolve_own};
+use crate::page::{Listed, Page, PageRequest, Sort};
 
 /// A user.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -45,32 +46,48 @@ pub struct User {
     pub profile: Value,
     pub preferences: Value,
     pub version: i64,
-    /// `[{id, str}]`
-    pub user_groups: Value,
-    /// Names of the roles held, directly or through groups.
-    pub roles: Vec<String>,
+    /// Groups he is in.
+    pub user_groups: Vec<Uuid>,
+    /// Roles he holds, directly or through groups.
+    pub roles: Vec<Uuid>,
 }
-
-const COLUMNS: &str = "u.id, u.number, u.username, u.email, u.first_name, u.last_name, u.is_active, u.is_superuser, u.is_local, \
-     u.keep_local_login, u.is_third_party, u.is_email_verified, u.expiry_date, u.observation, u.date_joined, u.last_login, \
-     u.profile, u.preferences, u.version, \
-     coalesce((select jsonb_agg(jsonb_build_object('id', g.id, 'str', g.name) order by g.name) \
-         from user_group_members m join user_groups g on g.organization_id = m.organization_id and g.id = m.user_group_id \
-         where m.organization_id = u.organization_id and m.user_id = u.id), '[]') as user_groups, \
-     array(select distinct h.role_name from held_permissions(u.id) h order by 1) as roles";
 
 impl Listed for User {
     const SORTS: &'static [Sort] = &[
-        Sort::number("number", "u.number"),
-        Sort::text("email", "u.email_key"),
-        Sort::text("username", "u.username_key"),
-        Sort::text("first_name", "lower(u.first_name)"),
-        Sort::text("last_name", "lower(u.last_name)"),
-        Sort::time("date_joined", "u.date_joined"),
-        Sort::time("last_login", "coalesce(u.last_login, '-infinity')"),
+        Sort::number("number", "o.number"),
+        Sort::text("email", "o.email_key"),
+        Sort::text("username", "o.username_key"),
+        Sort::text("first_name", "lower(o.first_name)"),
+        Sort::text("last_name", "lower(o.last_name)"),
+        Sort::time("date_joined", "o.date_joined"),
+        Sort::time("last_login", "coalesce(o.last_login, '-infinity')"),
     ];
     const DEFAULT_SORT: &'static str = "email";
-    const ID: &'static str = "u.id";
+    const ID: &'static str = "o.id";
+}
+
+impl Object for User {
+    const KIND: Kind = Kind::User;
+    const COLUMNS: &'static str = "o.id, o.number, o.username, o.email, o.first_name, o.last_name, o.is_active, o.is_superuser, \
+        o.is_local, o.keep_local_login, o.is_third_party, o.is_email_verified, o.expiry_date, o.observation, o.date_joined, \
+        o.last_login, o.profile, o.preferences, o.version, \
+        array(select m.user_group_id from user_group_members m \
+            where m.organization_id = o.organization_id and m.user_id = o.id order by 1) as user_groups, \
+        array(select distinct g.role_id from grants_of(o.id) g order by 1) as roles";
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
+    fn name(&self) -> &str {
+        &self.email
+    }
+    fn version(&self) -> i64 {
+        self.version
+    }
+    fn want(&self, wanted: &mut Wanted) {
+        wanted.all(Kind::UserGroup, &self.user_groups);
+        wanted.all(Kind::Role, &self.roles);
+    }
 }
 
 /// Which users.
@@ -90,42 +107,40 @@ pub struct UserFilter {
     pub exclude_current: bool,
 }
 
-const IS_APPROVER: &str = "exists (select from held_permissions(u.id) h where h.role_name = 'approver')";
-const IN_GROUPS: &str = "exists (select from user_group_members m where m.organization_id = u.organization_id \
-     and m.user_id = u.id and m.user_group_id = any(";
+const IS_APPROVER: &str = "(o.id in (select coalesce(a.user_id, m.user_id) from roles r \
+     join role_assignments a on a.organization_id = r.organization_id and a.role_id = r.id \
+     left join user_group_members m on m.organization_id = a.organization_id and m.user_group_id = a.user_group_id \
+     where r.organization_id = o.organization_id and r.builtin and r.name = 'approver' \
+     and coalesce(a.user_id, m.user_id) is not null))";
+const IN_GROUPS: &str = "exists (select from user_group_members m where m.organization_id = o.organization_id \
+     and m.user_id = o.id and m.user_group_id = any(";
 
-/// The organization's users.
+/// The users that the caller sees: the people of the folders over which he holds `view_user`, and himself.
 pub async fn list(tx: &mut Tx, by: &Access<ViewUser>, filter: &UserFilter, page: &PageRequest) -> Result<Page<User>> {
-    let mut query = Query::new(COLUMNS, "users u", "u.organization_id", tx);
-    query.any("u.id", filter.ids.clone());
-    query.equals("u.email_key", filter.email.as_deref().map(crate::email_address::key));
-    query.equals("lower(u.first_name)", filter.first_name.as_ref().map(|name| name.to_lowercase()));
-    query.equals("lower(u.last_name)", filter.last_name.as_ref().map(|name| name.to_lowercase()));
-    query.equals("u.is_active", filter.is_active);
-    query.equals("u.is_third_party", filter.is_third_party);
-    query.equals("u.keep_local_login", filter.keep_local_login);
-    query.equals("u.expiry_date", filter.expiry_date);
-    query.equals(IS_APPROVER, filter.is_approver);
-    query.enclosed(IN_GROUPS, filter.user_groups.clone(), "))");
-    query.compare("u.id <> ", filter.exclude_current.then_some(Uuid::from(by.caller().user_id)));
-    query.search(&["u.email", "u.username", "u.first_name", "u.last_name"], page.search.as_deref());
-    query.fetch(tx, page).await
+    objects::list(tx, by, page, |query| {
+        query.any("o.id", filter.ids.clone());
+        query.equals("o.email_key", filter.email.as_deref().map(crate::email_address::key));
+        query.equals("lower(o.first_name)", filter.first_name.as_ref().map(|name| name.to_lowercase()));
+        query.equals("lower(o.last_name)", filter.last_name.as_ref().map(|name| name.to_lowercase()));
+        query.equals("o.is_active", filter.is_active);
+        query.equals("o.is_third_party", filter.is_third_party);
+        query.equals("o.keep_local_login", filter.keep_local_login);
+        query.equals("o.expiry_date", filter.expiry_date);
+        query.equals(IS_APPROVER, filter.is_approver);
+        query.enclosed(IN_GROUPS, filter.user_groups.clone(), "))");
+        query.compare("o.id <> ", filter.exclude_current.then_some(Uuid::from(by.caller().user_id)));
+        query.search(&["o.email", "o.username", "o.first_name", "o.last_name"], page.search.as_deref());
+    })
+    .await
 }
 
-/// One user.
-pub async fn get(tx: &mut Tx, _by: &Access<ViewUser>, id: UserId) -> Result<User> {
-    load(tx, id).await
-}
-
-/// The caller himself.
-pub async fn current<P>(tx: &mut Tx, by: &Access<P>) -> Result<User> {
-    load(tx, by.caller().user_id).await
-}
-
-async fn load(tx: &mut Tx, id: UserId) -> Result<User> {
-    let mut query = Query::new(COLUMNS, "users u", "u.organization_id", tx);
-    query.equals("u.id", Some(id));
-    query.find(tx).await?.ok_or_else(|| Refusal::not_found().into())
+/// The caller himself, with the names of all his groups and roles.
+pub async fn current<P>(tx: &mut Tx, by: &Access<P>) -> Result<(User, Names)> {
+    let user: User = objects::load(tx, by.caller().user_id.into()).await?;
+    let mut wanted = Wanted::default();
+    user.want(&mut wanted);
+    let names = resolve_own(tx, by.caller(), wanted).await?;
+    Ok((user, names))
 }
 
 /// First and last name, checked: one line each, at most 150 characters. Either may be empty.
@@ -163,21 +178,9 @@ fn check_profile(check: &mut Check, profile: &Value) {
     check.that(!profile.to_string().contains("\\u0000"), "profile", "invalid", "A profile has no NUL characters.");
 }
 
-/// Locks what decides over superusers: one request after the other, so that two can't each think that the other's superuser
-/// remains. Always before a user's own row, or two requests would wait for each other.
-async fn lock_superusers(tx: &mut Tx) -> Result<()> {
-    sqlx::query!(
-        "select organization_id from organizations where organization_id = $1 for no key update",
-        tx.organization_id() as OrganizationId
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    Ok(())
-}
-
-/// A user, locked for a change: nobody else changes him, or who is superuser, until this unit of work ends.
+/// A user, locked for a change: nobody else changes him, or anyone's rights, until this unit of work ends. Under the lock of
+/// the organization's rights.
 async fn lock(tx: &mut Tx, id: UserId) -> Result<User> {
-    lock_superusers(tx).await?;
     sqlx::query!(
         "select id from users where organization_id = $1 and id = $2 for no key update",
         tx.organization_id() as OrganizationId,
@@ -186,50 +189,36 @@ async fn lock(tx: &mut Tx, id: UserId) -> Result<User> {
     .fetch_optional(tx.connection())
     .await?
     .ok_or_else(Refusal::not_found)?;
-    load(tx, id).await
+    objects::load(tx, id.into()).await
 }
 
 /// Only a superuser, as of now, makes or unmakes superusers. To be asked under the lock.
-async fn demand_superuser(tx: &mut Tx, who: UserId) -> Result<()> {
-    if is_superuser(tx, who).await? {
+async fn demand_superuser(tx: &mut Tx, caller: &Caller) -> Result<()> {
+    if caller.holder().is_superuser(tx).await? {
         Ok(())
     } else {
         Err(Refusal::forbidden("superuser_only", "Only a superuser makes or unmakes superusers.").into())
     }
 }
 
-/// What the last superuser must stay: active, without an end. To be asked under the lock.
-async fn keep_a_superuser(tx: &mut Tx, without: UserId) -> Result<()> {
-    let row = sqlx::query!(
-        r#"select exists (select from users where organization_id = $1 and id <> $2 and is_superuser and is_active
-               and expiry_date is null) as "another!""#,
-        tx.organization_id() as OrganizationId,
-        without as UserId
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    if row.another {
-        Ok(())
-    } else {
-        Err(Refusal::conflict("last_superuser", "This is the last active superuser: make another one first.").into())
-    }
-}
-
-/// Whether the caller holds everything the other holds: else changing the other's address would be a way to his rights.
-async fn may_manage(tx: &mut Tx, who: UserId, other: UserId) -> Result<()> {
-    let row = sqlx::query!(
-        r#"select (me.is_superuser or (not he.is_superuser and not exists (
-                   select h.permission from held_permissions(he.id) h
-                   except select h.permission from held_permissions(me.id) h))) as "may!"
+/// Refuses unless the caller holds everything the other holds, where he holds it: else changing the other's address would be a
+/// way to his rights.
+pub(crate) async fn may_manage(tx: &mut Tx, caller: &Caller, other: UserId) -> Result<()> {
+    let holder = caller.holder();
+    let may = sqlx::query_scalar!(
+        r#"select (not he.is_superuser or ($3::text[] is null and me.is_superuser)) and not exists (
+               select from grants_of(he.id) g
+               where not holds(me.id, $3, g.permissions, g.folder_id, g.is_recursive)) as "may!"
            from users me join users he on he.organization_id = me.organization_id
-           where me.organization_id = $1 and me.id = $2 and he.id = $3"#,
+           where me.organization_id = $1 and me.id = $2 and he.id = $4"#,
         tx.organization_id() as OrganizationId,
-        who as UserId,
+        holder.user as UserId,
+        holder.scope,
         other as UserId
     )
     .fetch_one(tx.connection())
     .await?;
-    if row.may {
+    if may {
         Ok(())
     } else {
         Err(Refusal::forbidden("outranked", "This user holds permissions that you don't.").into())

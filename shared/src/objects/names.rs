@@ -1,0 +1,75 @@
+//! The names of the objects that others name, as far as the caller may see them: what he may not see has none.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use uuid::Uuid;
+
+use super::Kind;
+use crate::access::{Caller, Permission, Reach};
+use crate::db::Tx;
+use crate::error::Result;
+use crate::page::Query;
+
+/// Objects whose names are asked for.
+#[derive(Debug, Default)]
+pub struct Wanted(BTreeMap<Kind, BTreeSet<Uuid>>);
+
+impl Wanted {
+    /// One, if there is one.
+    pub fn one(&mut self, kind: Kind, id: Option<Uuid>) {
+        self.all(kind, id.as_slice());
+    }
+
+    /// Several.
+    pub fn all(&mut self, kind: Kind, ids: &[Uuid]) {
+        if !ids.is_empty() {
+            self.0.entry(kind).or_default().extend(ids);
+        }
+    }
+}
+
+/// The names of those that are seen.
+#[derive(Debug, Default)]
+pub struct Names(HashMap<(Kind, Uuid), String>);
+
+impl Names {
+    /// The name of one, if the caller sees it.
+    #[must_use]
+    pub fn get(&self, kind: Kind, id: Uuid) -> Option<&str> {
+        self.0.get(&(kind, id)).map(String::as_str)
+    }
+}
+
+/// What a person calls an object `o`.
+const fn columns(kind: Kind) -> &'static str {
+    match kind {
+        Kind::User => "o.id, coalesce(nullif(trim(concat(o.first_name, ' ', o.last_name)), ''), o.email)",
+        Kind::Invitation => "o.id, o.invitee_identifier",
+        _ => "o.id, o.name",
+    }
+}
+
+/// Finds the names: one query a kind, however many objects there are.
+pub async fn resolve(tx: &mut Tx, caller: &Caller, wanted: Wanted) -> Result<Names> {
+    let kinds: Vec<Kind> = wanted.0.keys().copied().collect();
+    let views: Vec<Permission> = kinds.iter().map(|kind| kind.view()).collect();
+    let reaches = if kinds.is_empty() { Vec::new() } else { Reach::load_all(tx, caller.holder(), &views).await? };
+    find(tx, caller, wanted, reaches).await
+}
+
+/// Finds the names of what the caller holds himself, which he may know also where he may not look at such objects.
+pub(crate) async fn resolve_own(tx: &mut Tx, caller: &Caller, wanted: Wanted) -> Result<Names> {
+    let everything = wanted.0.keys().map(|_| Reach { everything: true, ..Reach::default() }).collect();
+    find(tx, caller, wanted, everything).await
+}
+
+async fn find(tx: &mut Tx, caller: &Caller, wanted: Wanted, reaches: Vec<Reach>) -> Result<Names> {
+    let mut names = HashMap::new();
+    for ((kind, ids), reach) in wanted.0.into_iter().zip(reaches) {
+        let mut query = Query::new(columns(kind), kind.table(), "o.organization_id", tx);
+        query.any("o.id", Some(ids.into_iter().collect::<Vec<_>>()));
+        kind.seen(&mut query, &reach, caller.user_id);
+        names.extend(query.all::<(Uuid, String)>(tx).await?.into_iter().map(|(id, name)| ((kind, id), name)));
+    }
+    Ok(Names(names))
+}
