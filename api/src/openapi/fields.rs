@@ -14,7 +14,7 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         (_, "profile") => json!({ "type": "object" }),
         (_, "observation") => json!({ "maxLength": 4000 }),
         (_, "slug") => json!({ "maxLength": 200, "pattern": "^[-a-zA-Z0-9_]+$" }),
-        ("BatchIn", "ids") => json!({ "maxItems": 1000 }),
+        ("BatchActionIn", "ids") => json!({ "maxItems": 1000 }),
         (_, "description") => json!({ "maxLength": 4000 }),
         ("NewOrganizationIn" | "FolderIn" | "FolderPatchIn" | "UserGroupIn" | "UserGroupPatchIn", "name") => {
             json!({ "minLength": 1, "maxLength": 200 })
@@ -39,7 +39,7 @@ fn example(schema: &str) -> Option<Value> {
         "FolderPatchIn" => json!({ "name": "Staging" }),
         "UserGroupIn" => json!({ "name": "Security officers" }),
         "UserGroupPatchIn" => json!({ "description": "They are called at night." }),
-        "BatchIn" => json!({ "action": "delete", "ids": [] }),
+        "BatchActionIn" => json!({ "action": "delete", "ids": [] }),
         "NewOrganizationIn" => json!({ "name": "Example", "slug": "example", "admin_email": "dave@example.com" }),
         "ResendManyIn" => json!({ "status": "pending" }),
         "EmailSuppressionIn" => json!({ "address": "bob@example.com", "detail": "He asked us to stop." }),
