@@ -2,6 +2,7 @@
 
 mod audit_events;
 mod browser;
+mod cascade;
 mod check;
 mod contract;
 mod deploy;
