@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     audit_events, email_events, email_suppressions, emails, folders, invitations, jobs, organizations, passwords,
-    sessions, user_groups, users,
+    permissions, role_assignments, roles, sessions, user_groups, users,
 };
 
 const ABOUT: &str = "\
@@ -49,6 +49,12 @@ pub(crate) enum Tags {
     Folders,
     /// Users who get the same rights.
     UserGroups,
+    /// Named sets of permissions, built-in and of one's own.
+    Roles,
+    /// Who holds which role over which folders.
+    RoleAssignments,
+    /// What a role can allow, and who may do what where.
+    Permissions,
     /// Signing in, passwords, who I am.
     Iam,
     /// From an administrator's request to a signed-in invitee.
@@ -75,6 +81,7 @@ type Apis = (
     jobs::Api,
     folders::Api,
     user_groups::Api,
+    (roles::Api, role_assignments::Api, permissions::Api),
 );
 
 /// The operations, as an endpoint to nest at `/v1`.
@@ -93,6 +100,7 @@ pub(crate) fn service() -> OpenApiService<Apis, ()> {
         jobs::Api,
         folders::Api,
         user_groups::Api,
+        (roles::Api, role_assignments::Api, permissions::Api),
     );
     OpenApiService::new(apis, "Tenantry", env!("CARGO_PKG_VERSION")).description(ABOUT).url_prefix("/v1")
 }

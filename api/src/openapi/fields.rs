@@ -2,6 +2,8 @@
 //! a limit is answered field by field, by the rule.
 
 use serde_json::{Value, json};
+use tenantry_shared::access::{MAX_CHECKS, Permission};
+use tenantry_shared::role_assignments::MAX_PERIMETER;
 
 /// What a field takes beyond its type.
 fn limits(schema: &str, field: &str) -> Option<Value> {
@@ -19,6 +21,15 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         ("NewOrganizationIn" | "FolderIn" | "FolderPatchIn" | "UserGroupIn" | "UserGroupPatchIn", "name") => {
             json!({ "minLength": 1, "maxLength": 200 })
         }
+        ("RoleIn" | "RolePatchIn" | "RoleAssignmentIn" | "RoleAssignmentPatchIn", "name") => {
+            json!({ "minLength": 1, "maxLength": 200 })
+        }
+        ("RoleIn" | "RolePatchIn", "permissions") => json!({ "items": { "type": "string", "enum": codenames() } }),
+        ("RoleAssignmentIn" | "RoleAssignmentPatchIn", "perimeter_folders") => {
+            json!({ "minItems": 1, "maxItems": MAX_PERIMETER })
+        }
+        ("ChecksIn", "checks") => json!({ "maxItems": MAX_CHECKS }),
+        ("CheckIn", "permission") => json!({ "enum": codenames() }),
         ("InvitationIn", "message") => json!({ "maxLength": 1000 }),
         ("InvitationIn", "valid_for") => json!({ "minimum": 3600, "maximum": 7_776_000 }),
         ("EmailSuppressionIn", "address") => json!({ "format": "email", "maxLength": 254 }),
@@ -27,6 +38,10 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         ("ResendManyIn", "status") => json!({ "enum": ["pending"] }),
         _ => return None,
     })
+}
+
+fn codenames() -> Vec<&'static str> {
+    Permission::ALL.iter().map(|permission| permission.codename()).collect()
 }
 
 /// A request that does something, for whoever tries the API.
@@ -40,6 +55,10 @@ fn example(schema: &str) -> Option<Value> {
         "UserGroupIn" => json!({ "name": "Security officers" }),
         "UserGroupPatchIn" => json!({ "description": "They are called at night." }),
         "BatchActionIn" => json!({ "action": "delete", "ids": [] }),
+        "RoleIn" => json!({ "name": "Reception", "permissions": ["view_user", "invite_user"] }),
+        "RolePatchIn" => json!({ "permissions": ["view_user", "view_user_group"] }),
+        "RoleAssignmentPatchIn" => json!({ "description": "While he is on leave." }),
+        "ChecksIn" => json!({ "checks": [{ "permission": "invite_user" }] }),
         "NewOrganizationIn" => json!({ "name": "Example", "slug": "example", "admin_email": "dave@example.com" }),
         "ResendManyIn" => json!({ "status": "pending" }),
         "EmailSuppressionIn" => json!({ "address": "bob@example.com", "detail": "He asked us to stop." }),
