@@ -26,7 +26,9 @@ mod invitations;
 mod jobs;
 mod organizations;
 mod passwords;
+mod personal_access_tokens;
 mod sessions;
+mod settings;
 mod users;
 
 use std::net::SocketAddr;

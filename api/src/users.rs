@@ -252,7 +252,7 @@ impl UserIn {
 }
 
 /// A field that can be changed but not cleared.
-fn kept<T>(field: &'static str, value: MaybeUndefined<T>) -> Result<Option<T>, Refusal> {
+pub(crate) fn kept<T>(field: &'static str, value: MaybeUndefined<T>) -> Result<Option<T>, Refusal> {
     match value {
         MaybeUndefined::Undefined => Ok(None),
         MaybeUndefined::Value(value) => Ok(Some(value)),

@@ -33,9 +33,11 @@ pub mod invitations;
 pub mod jobs;
 pub mod organizations;
 pub mod passwords;
+pub mod personal_access_tokens;
 pub mod roles;
 pub mod schedules;
 pub mod sessions;
+pub mod settings;
 pub mod users;
 
 pub use error::{Error, FieldError, Refusal, Result};

@@ -12,7 +12,7 @@ use crate::db::Tx;
 use crate::email_address::{EmailAddress, key};
 use crate::error::{Check, Refusal, Result};
 use crate::ids::{OrganizationId, UserGroupId, UserId};
-use crate::{passwords, sessions};
+use crate::{passwords, personal_access_tokens, sessions};
 
 /// What to change; what is `None` stays. In a field that can be cleared, `Some(None)` clears.
 #[derive(Clone, Debug, Default)]
@@ -120,8 +120,10 @@ pub async fn change(tx: &mut Tx, by: &Access<Oneself>, id: UserId, change: &Repl
     let ended = |user: &User| !user.is_active || user.expiry_date.is_some_and(|date| date < today);
     // Also when an end is undone: what it killed stays dead.
     if ended(&new) || ended(&old) {
-        sessions::kill_all(tx, id, None).await?;
+        sessions::kill_credentials(tx, id).await?;
         passwords::supersede(tx, id).await?;
+    } else if new.is_third_party {
+        personal_access_tokens::kill_all(tx, id).await?;
     }
     let fields = changed_fields(&old, &new, change.patch.user_groups.is_some());
     tx.audit(Event::new("user.changed", "user", id, &new.email).with(json!({ "fields": fields }))).await?;

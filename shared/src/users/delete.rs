@@ -7,7 +7,7 @@ use crate::db::Tx;
 use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
 
-/// Deletes a user with his sessions. What he did stays in the audit log, under his name.
+/// Deletes a user with his sessions and tokens. What he did stays in the audit log, under his name.
 pub async fn delete(tx: &mut Tx, by: &Access<DeleteUser>, id: UserId, if_version: Option<i64>) -> Result<()> {
     let caller = by.caller();
     let user = lock(tx, id).await?;
