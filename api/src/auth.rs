@@ -31,11 +31,14 @@ impl<'a> ApiExtractor<'a> for SignedIn {
             SCHEME,
             MetaSecurityScheme {
                 ty: "http",
-                description: Some("A session token, as `iam_login` or `accept_invitation` gives it. `Authorization: Token …` is taken too."),
+                description: Some(
+                    "A session token (`tnt_s_…`), as `iam_login` or `accept_invitation` gives it, or a personal access \
+                     token (`tnt_p_…`), as `create_auth_token` gives it. `Authorization: Token …` is taken too.",
+                ),
                 name: None,
                 key_in: None,
                 scheme: Some("bearer"),
-                bearer_format: Some("tnt_s_…"),
+                bearer_format: Some("tnt_s_… or tnt_p_…"),
                 flows: None,
                 openid_connect_url: None,
             },

@@ -29,9 +29,11 @@ mod jobs;
 mod organizations;
 mod passwords;
 mod permissions;
+mod personal_access_tokens;
 mod role_assignments;
 mod roles;
 mod sessions;
+mod settings;
 mod user_groups;
 mod users;
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     audit_events, email_events, email_suppressions, emails, folders, invitations, jobs, organizations, passwords,
-    permissions, role_assignments, roles, sessions, user_groups, users,
+    permissions, personal_access_tokens, role_assignments, roles, sessions, settings, user_groups, users,
 };
 
 const ABOUT: &str = "\
@@ -29,7 +29,8 @@ organization too: under another's slug, and for another's ids, every answer is 4
 everything at constant cost, with `cursor`.
 
 **Repeating** a `POST` is safe with an `Idempotency-Key`: the same key and body within 24 hours give the first answer again; \
-another body gives 409 `idempotency_key_reused`.
+another body gives 409 `idempotency_key_reused`. An answer that held a secret is not given again: 409 \
+`secret_already_shown` names the `id` of what was made.
 
 **Lost updates** are prevented by `ETag` and `If-Match`: a change to an object that is not what you read gets 412.
 
@@ -69,8 +70,11 @@ pub(crate) enum Tags {
 
 type Apis = (
     organizations::Api,
+    settings::Api,
     users::Api,
     sessions::Api,
+    sessions::own::Api,
+    personal_access_tokens::Api,
     passwords::Api,
     invitations::Api,
     invitations::invitees::Api,
@@ -88,8 +92,11 @@ type Apis = (
 pub(crate) fn service() -> OpenApiService<Apis, ()> {
     let apis = (
         organizations::Api,
+        settings::Api,
         users::Api,
         sessions::Api,
+        sessions::own::Api,
+        personal_access_tokens::Api,
         passwords::Api,
         invitations::Api,
         invitations::invitees::Api,

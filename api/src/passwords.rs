@@ -3,7 +3,7 @@
 use poem::web::Data;
 use poem_openapi::param::Path;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use tenantry_shared::access::Oneself;
+use tenantry_shared::access::InPerson;
 use tenantry_shared::email_address::EmailAddress;
 use tenantry_shared::passwords::{self, Change};
 use tenantry_shared::{Refusal, tenant::Tenant};
@@ -30,7 +30,8 @@ pub(crate) struct ResetIn {
 pub(crate) struct ConfirmIn {
     /// The token of the link.
     token: String,
-    /// The new password: 15 to 128 characters, nothing easy to guess.
+    /// The new password: at least as many characters as the organization demands (15, if it says nothing else), at most 128,
+    /// and nothing easy to guess.
     new_password: String,
     /// The same again.
     confirm_new_password: String,
@@ -42,11 +43,12 @@ pub(crate) struct ConfirmIn {
 pub(crate) struct ChangeIn {
     /// The present password.
     old_password: String,
-    /// The new password: 15 to 128 characters, nothing easy to guess.
+    /// The new password: at least as many characters as the organization demands (15, if it says nothing else), at most 128,
+    /// and nothing easy to guess.
     new_password: String,
     /// The same again.
     confirm_new_password: String,
-    /// Whether personal access tokens end, too. There are none yet; other sessions always end.
+    /// Whether personal access tokens end, too. Other sessions always do.
     #[oai(default)]
     revoke_tokens: bool,
 }
@@ -85,7 +87,7 @@ impl Api {
 
     /// Choose a new password
     ///
-    /// With the token of a mailed link. Verifies the address and ends all sessions.
+    /// With the token of a mailed link. Verifies the address and ends all sessions and personal access tokens.
     /// Errors: 404 `link_dead`; 409 `link_used`, `link_superseded`, `link_expired`; 400 for a password that is not good.
     #[oai(
         path = "/orgs/:organization_slug/iam/password-reset/confirm",
@@ -110,7 +112,8 @@ impl Api {
 
     /// Change one's own password
     ///
-    /// All other sessions end. Errors: 400 `wrong_password` at `old_password`, or for a new one that is not good.
+    /// All other sessions end. Errors: 400 `wrong_password` at `old_password`, or for a new one that is not good; 403
+    /// `session_required`, for a personal access token.
     #[oai(path = "/orgs/:organization_slug/iam/change-password", method = "post", operation_id = "iam_change_password")]
     async fn change(
         &self,
@@ -120,10 +123,14 @@ impl Api {
         organization_slug: Path<String>,
         body: Body<ChangeIn>,
     ) -> ApiResult<NoContent> {
-        let (tx, by) = app.enter::<Oneself>(&caller, &organization_slug).await?;
-        let ChangeIn { old_password, new_password, confirm_new_password, revoke_tokens: _ } = body.0;
-        let change =
-            Change { old: old_password.into(), new: new_password.into(), confirm: confirm_new_password.into() };
+        let (tx, by) = app.enter::<InPerson>(&caller, &organization_slug).await?;
+        let ChangeIn { old_password, new_password, confirm_new_password, revoke_tokens } = body.0;
+        let change = Change {
+            old: old_password.into(),
+            new: new_password.into(),
+            confirm: confirm_new_password.into(),
+            revoke_tokens,
+        };
         passwords::change(&app.db, &app.hasher, tx, &by, change, caller.origin.clone()).await?;
         Ok(NoContent::Done)
     }

@@ -6,6 +6,7 @@ use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaRespon
 use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
 use tenantry_shared::error::{Error, FieldError, Kind, Refusal};
+use uuid::Uuid;
 
 /// What every handler answers with.
 pub(crate) type ApiResult<T> = Result<T, Problem>;
@@ -29,6 +30,8 @@ pub(crate) struct ProblemBody {
     errors: Vec<FieldProblem>,
     /// The same text as `detail`.
     message: String,
+    /// What was made, where the answer that named it can't be given again (`secret_already_shown`); else null.
+    id: Option<Uuid>,
     /// The id of this request, as in `X-Request-Id`. Quote it when you ask for help.
     request_id: String,
 }
@@ -63,17 +66,25 @@ pub(crate) struct Problem {
     pub(crate) errors: Vec<FieldProblem>,
     /// Seconds, for `Retry-After`.
     pub(crate) retry_after: Option<u64>,
+    /// What was made by an earlier request.
+    pub(crate) made: Option<Uuid>,
 }
 
 impl Problem {
     /// A problem without fields.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after: None, made: None }
     }
 
     /// Not there for this caller.
     pub(crate) fn not_found() -> Self {
         Refusal::not_found().into()
+    }
+
+    /// The answer to a repeated request held a secret, which we don't keep.
+    pub(crate) fn secret_already_shown(made: Uuid) -> Self {
+        let detail = "This request was done, and its answer held a secret that is shown only once.";
+        Self { made: Some(made), ..Self::new(StatusCode::CONFLICT, "secret_already_shown", detail) }
     }
 
     /// Our fault. The cause is logged here, and stays here.
@@ -105,6 +116,7 @@ impl Problem {
             code: self.code.into(),
             errors: self.errors.clone(),
             message: self.detail.clone(),
+            id: self.made,
             request_id: request_id.into(),
         }
     }
@@ -141,7 +153,7 @@ impl From<Refusal> for Problem {
             Kind::TooOften(seconds) => (StatusCode::TOO_MANY_REQUESTS, Some(seconds)),
         };
         let errors = refusal.errors.into_iter().map(Into::into).collect();
-        Self { status, code: refusal.code, detail: refusal.detail.into_owned(), errors, retry_after }
+        Self { status, code: refusal.code, detail: refusal.detail.into_owned(), errors, retry_after, made: None }
     }
 }
 

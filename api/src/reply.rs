@@ -7,6 +7,7 @@ use tenantry_shared::access::Caller;
 use tenantry_shared::db::Tx;
 use tenantry_shared::error::Refusal;
 use tenantry_shared::idempotency::{self, Begun, Request};
+use uuid::Uuid;
 
 use crate::problem::{ApiResult, Problem};
 
@@ -34,6 +35,14 @@ pub(crate) enum Created<T: ToJSON> {
         #[oai(header = "ETag")]
         String,
     ),
+}
+
+/// 201 with what was made and a secret, which is shown this once.
+#[derive(ApiResponse)]
+pub(crate) enum Shown<T: ToJSON> {
+    /// What was made.
+    #[oai(status = 201)]
+    Once(Json<T>),
 }
 
 /// 202.
@@ -93,6 +102,25 @@ impl Once {
                 T::parse_from_json(Some(answer)).map(Turn::Again).map_err(|e| Problem::internal(&e.into_message()))
             }
         }
+    }
+
+    /// The same, where the answer holds a secret. The secret is not remembered: asked again, we say only what was made.
+    pub(crate) async fn begin_secret(
+        tx: &mut Tx,
+        caller: &Caller,
+        operation: &'static str,
+        key: Option<String>,
+        body: &impl ToJSON,
+    ) -> ApiResult<Self> {
+        match Self::begin::<Uuid>(tx, caller, operation, key, body).await? {
+            Turn::First(once) => Ok(once),
+            Turn::Again(made) => Err(Problem::secret_already_shown(made)),
+        }
+    }
+
+    /// Remembers what was made, after [`Once::begin_secret`].
+    pub(crate) async fn remember_made(self, tx: &mut Tx, made: impl Into<Uuid>) -> ApiResult<()> {
+        self.remember(tx, &made.into()).await
     }
 
     /// Remembers the answer, in the transaction of what was done.

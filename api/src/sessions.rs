@@ -1,5 +1,7 @@
 //! Signing in and out, and who I am.
 
+pub(crate) mod own;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -9,7 +11,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::Any;
 use poem_openapi::{Object, OpenApi};
 use serde_json::Value;
-use tenantry_shared::access::{Oneself, Permission, list_grants};
+use tenantry_shared::access::{InPerson, Oneself, Permission, list_grants};
 use tenantry_shared::sessions::{self, NewSession};
 use tenantry_shared::{folders, organizations, users};
 use uuid::Uuid;
@@ -114,7 +116,7 @@ impl Api {
 
     /// Sign out
     ///
-    /// Ends this session.
+    /// Ends this session. Errors: 403 `session_required`, for a personal access token: delete it instead.
     #[oai(path = "/orgs/:organization_slug/iam/logout", method = "post", operation_id = "iam_logout")]
     async fn logout(
         &self,
@@ -123,7 +125,7 @@ impl Api {
         /// The organization's slug.
         organization_slug: Path<String>,
     ) -> ApiResult<NoContent> {
-        let (mut tx, by) = app.enter::<Oneself>(&caller, &organization_slug).await?;
+        let (mut tx, by) = app.enter::<InPerson>(&caller, &organization_slug).await?;
         sessions::logout(&mut tx, &by).await?;
         tx.commit().await?;
         Ok(NoContent::Done)
@@ -131,7 +133,8 @@ impl Api {
 
     /// Sign out everywhere
     ///
-    /// Ends all of one's own sessions, this one too.
+    /// Ends all of one's own sessions, this one too, and all of one's own personal access tokens. Errors: 403
+    /// `session_required`, for a personal access token.
     #[oai(path = "/orgs/:organization_slug/iam/logoutall", method = "post", operation_id = "iam_logoutall")]
     async fn logout_all(
         &self,
@@ -140,7 +143,7 @@ impl Api {
         /// The organization's slug.
         organization_slug: Path<String>,
     ) -> ApiResult<NoContent> {
-        let (mut tx, by) = app.enter::<Oneself>(&caller, &organization_slug).await?;
+        let (mut tx, by) = app.enter::<InPerson>(&caller, &organization_slug).await?;
         sessions::logout_all(&mut tx, &by).await?;
         tx.commit().await?;
         Ok(NoContent::Done)
@@ -148,7 +151,8 @@ impl Api {
 
     /// Sign out everywhere else
     ///
-    /// Ends all of one's own sessions but this one.
+    /// Ends all of one's own sessions but this one; personal access tokens live on. Errors: 403 `session_required`, for a
+    /// personal access token.
     #[oai(path = "/orgs/:organization_slug/iam/revoke-sessions", method = "post", operation_id = "iam_revoke_sessions")]
     async fn revoke_sessions(
         &self,
@@ -157,7 +161,7 @@ impl Api {
         /// The organization's slug.
         organization_slug: Path<String>,
     ) -> ApiResult<Json<RevokedSessions>> {
-        let (mut tx, by) = app.enter::<Oneself>(&caller, &organization_slug).await?;
+        let (mut tx, by) = app.enter::<InPerson>(&caller, &organization_slug).await?;
         let revoked_sessions = sessions::revoke_others(&mut tx, &by).await?;
         tx.commit().await?;
         Ok(Json(RevokedSessions { revoked_sessions }))
@@ -165,7 +169,8 @@ impl Api {
 
     /// Who am I?
     ///
-    /// The caller, his organization, and what he may do there, as of now.
+    /// The caller, his organization, and what he may do there, as of now; with a personal access token, what he may do by
+    /// it.
     #[oai(path = "/orgs/:organization_slug/iam/current-user", method = "get", operation_id = "iam_current_user")]
     async fn current_user(
         &self,

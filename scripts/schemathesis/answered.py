@@ -18,6 +18,8 @@ OUT_OF_REACH = {
     # A password. (hooks.py signs in, or nobody would get anywhere.)
     "iam_change_password",
     "iam_login",
+    # A session of one's own: only the list of them tells its id.
+    "iam_end_session",
     # A minute since the mail before.
     "resend_invitation",
     "resend_invitation_in_place",

@@ -14,7 +14,7 @@ import requests
 import schemathesis
 
 SIGNED = "record_email_events"
-ENDS_SESSIONS = ["iam_logout", "iam_logoutall", "iam_revoke_sessions"]
+ENDS_SESSIONS = ["iam_logout", "iam_logoutall", "iam_revoke_sessions", "iam_end_session"]
 
 
 def sign_in(who):

@@ -49,6 +49,8 @@ typed_ids! {
     SessionId;
     /// A credential for programs that a user made.
     PersonalAccessTokenId;
+    /// A token that hands a session to a browser.
+    SessionTokenId;
     /// A folder in an organization's tree.
     FolderId;
     /// A named set of permissions.

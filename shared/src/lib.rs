@@ -35,10 +35,12 @@ pub mod invitations;
 pub mod jobs;
 pub mod organizations;
 pub mod passwords;
+pub mod personal_access_tokens;
 pub mod role_assignments;
 pub mod roles;
 pub mod schedules;
 pub mod sessions;
+pub mod settings;
 pub mod user_groups;
 pub mod users;
 

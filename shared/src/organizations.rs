@@ -27,13 +27,12 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Looks at the caller; the platform organization's slug is configuration.
+    /// Looks at the caller; the platform organization's slug is configuration. A token with a scope is for less: no
+    /// permission that a scope could name stands for what operators may.
     #[must_use]
     pub fn find(caller: &Caller, platform_slug: &str) -> Option<Self> {
-        (caller.is_superuser
-            && caller.holder().scope.is_none()
-            && caller.organization_slug.eq_ignore_ascii_case(platform_slug))
-        .then_some(Self { _proven: () })
+        let is_superuser = caller.is_superuser && caller.scope().is_none();
+        (is_superuser && caller.organization_slug.eq_ignore_ascii_case(platform_slug)).then_some(Self { _proven: () })
     }
 }
 

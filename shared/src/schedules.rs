@@ -29,9 +29,9 @@ pub enum Schedule {
     RemindInvitees,
     /// Mails those whose account ends soon.
     NotifyExpiringAccounts,
-    /// Ends the sessions of accounts whose time is over.
+    /// Ends the sessions and tokens of accounts whose time is over.
     EndExpiredAccounts,
-    /// Deletes sessions whose time is over.
+    /// Deletes sessions and tokens whose time is over.
     PurgeDeadSessions,
     /// Deletes remembered answers that are too old to be given again.
     PurgeIdempotencyKeys,
@@ -101,6 +101,11 @@ impl Part {
     /// A part that handles `at_most` objects at a time: fewer means that it was the last one.
     pub(crate) fn of(handled: u64, at_most: i64) -> Self {
         Self { handled, more: i64::try_from(handled) == Ok(at_most) }
+    }
+
+    /// Both.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { handled: self.handled + other.handled, more: self.more || other.more }
     }
 }
 

@@ -13,43 +13,73 @@ use crate::error::{Error, Result};
 use crate::ids::OrganizationId;
 use crate::tenant::Tenant;
 
+/// What a token is for. Its prefix says so: a token of one kind is never taken for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// A session, as a bearer token or in a browser's cookie.
+    Session,
+    /// A personal access token.
+    Personal,
+    /// A session on its way into a browser: good once, and for a minute.
+    Browser,
+}
+
+impl TokenKind {
+    const ALL: [Self; 3] = [Self::Session, Self::Personal, Self::Browser];
+
+    /// Never change a prefix: it would revoke every token that has it.
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Session => "tnt_s_",
+            Self::Personal => "tnt_p_",
+            Self::Browser => "tnt_b_",
+        }
+    }
+}
+
 /// A bearer token: a prefix that secret scanners know, then, in base58, the organization's id, 256 random bits and a
 /// CRC-32. The id lets a look-up go straight to the organization's rows; it proves nothing by itself.
 #[derive(Clone, Debug)]
 pub struct Token {
+    kind: TokenKind,
     text: SecretString,
     organization_id: OrganizationId,
 }
 
-/// Never change a prefix: it would revoke every token that has it.
-const SESSION_PREFIX: &str = "tnt_s_";
-
 impl Token {
-    /// A new session token of an organization.
-    pub fn new_session(tenant: &Tenant) -> Result<Self> {
+    /// A new token of an organization.
+    pub fn new(kind: TokenKind, tenant: &Tenant) -> Result<Self> {
         let mut random = [0; 32];
         fill_random(&mut random)?;
-        Ok(Self::assemble(tenant.id(), &random))
+        Ok(Self::assemble(kind, tenant.id(), &random))
     }
 
-    fn assemble(organization_id: OrganizationId, random: &[u8; 32]) -> Self {
+    fn assemble(kind: TokenKind, organization_id: OrganizationId, random: &[u8; 32]) -> Self {
         let mut bytes = Uuid::from(organization_id).as_bytes().to_vec();
         bytes.extend_from_slice(random);
         let checksum = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&checksum.to_be_bytes());
-        Self { text: format!("{SESSION_PREFIX}{}", bs58::encode(bytes).into_string()).into(), organization_id }
+        let text = format!("{}{}", kind.prefix(), bs58::encode(bytes).into_string());
+        Self { kind, text: text.into(), organization_id }
     }
 
     /// Reads what a caller sent; none if it can't be one of ours, with no look-up.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        let (kind, body) = TokenKind::ALL.iter().find_map(|kind| Some((*kind, text.strip_prefix(kind.prefix())?)))?;
         // 52 bytes in base58 are 71 or 72 characters; the bound keeps the decoder from long work.
-        let body = text.strip_prefix(SESSION_PREFIX).filter(|body| body.len() <= 80)?;
+        (body.len() <= 80).then_some(())?;
         let bytes: [u8; 52] = bs58::decode(body).into_vec().ok()?.try_into().ok()?;
         let (payload, checksum) = bytes.split_at(48);
         (crc32fast::hash(payload).to_be_bytes() == checksum).then_some(())?;
         let organization_id = Uuid::from_slice(&payload[..16]).ok()?.into();
-        Some(Self { text: text.into(), organization_id })
+        Some(Self { kind, text: text.into(), organization_id })
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn kind(&self) -> TokenKind {
+        self.kind
     }
 
     /// What is stored and looked up: SHA-256. The token has 256 random bits, so no slow hash is needed.
@@ -207,10 +237,13 @@ mod tests {
 
     #[test]
     fn a_token_reads_back_and_a_typo_does_not() {
-        let token = Token::new_session(&tenant(5)).expect("random numbers");
-        let again = Token::parse(token.expose()).expect("our own token");
-        assert_eq!(again.digest(), token.digest());
-        assert_eq!(again.claimed_tenant(), tenant(5));
+        for kind in TokenKind::ALL {
+            let token = Token::new(kind, &tenant(5)).expect("random numbers");
+            let again = Token::parse(token.expose()).expect("our own token");
+            assert_eq!((again.kind(), again.digest()), (kind, token.digest()));
+            assert_eq!(again.claimed_tenant(), tenant(5));
+        }
+        let token = Token::new(TokenKind::Session, &tenant(5)).expect("random numbers");
         let typo = token.expose().replace(token.expose().chars().last().expect("not empty"), "x");
         assert!(Token::parse(&typo).is_none());
         assert!(Token::parse("tnt_s_").is_none());

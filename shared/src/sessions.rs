@@ -1,18 +1,27 @@
 //! Sign-ins: a password for a session token, the token for a caller.
 
+mod authenticate;
+mod hand_over;
+mod list;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use serde_json::json;
 
-use crate::access::{Access, Actor, Caller, Credential, Oneself, Origin};
+pub use authenticate::authenticate;
+pub use hand_over::{HandOver, Preview, hand_over, preview_hand_over, take_over};
+pub use list::{Session, end, list};
+
+use crate::access::{Access, Actor, Credential, InPerson, Origin};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
 use crate::email_address::key;
 use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, SessionId, UserId};
 use crate::passwords::Hasher;
+use crate::personal_access_tokens;
 use crate::schedules::Part;
-use crate::secret::Token;
+use crate::secret::{Token, TokenKind};
 use crate::tenant::Tenant;
 
 /// How long a session lasts: a working day. There is no sliding window; signing in again is the renewal.
@@ -38,37 +47,6 @@ fn wrong_credentials() -> Refusal {
 #[must_use]
 pub fn not_signed_in() -> Refusal {
     Refusal::unauthenticated("not_authenticated", "This needs a valid session. Sign in and send its token.")
-}
-
-/// Resolves a token: who calls, if the session lives, the user may sign in, and the organization is there.
-pub async fn authenticate(db: &Db, token: &str) -> Result<Caller> {
-    let token = Token::parse(token).ok_or_else(not_signed_in)?;
-    let tenant = token.claimed_tenant();
-    let mut tx = db.begin(&tenant, Actor::Anonymous, Origin::default()).await?;
-    let row = sqlx::query!(
-        r#"select s.id as "id: SessionId", s.user_id as "user_id: UserId", u.email, u.is_superuser, o.slug
-           from sessions s
-           join users u on u.organization_id = s.organization_id and u.id = s.user_id
-           join organizations o on o.organization_id = s.organization_id
-           where s.organization_id = $1 and s.token_digest = $2 and s.expires_at > $3
-             and u.is_active and (u.expiry_date is null or u.expiry_date >= $4) and o.deleted_at is null"#,
-        tx.organization_id() as OrganizationId,
-        token.digest(),
-        tx.now(),
-        tx.now().date_naive()
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    tx.commit().await?;
-    let row = row.ok_or_else(not_signed_in)?;
-    Ok(Caller {
-        tenant,
-        organization_slug: row.slug,
-        user_id: row.user_id,
-        credential: Credential::Session(row.id),
-        email: row.email,
-        is_superuser: row.is_superuser,
-    })
 }
 
 /// Signs in with user name or address and password. Unknown organization, unknown user, wrong password, inactive, expired
@@ -143,10 +121,6 @@ async fn find_login(db: &Db, tenant: &Tenant, username: &str) -> Result<Option<F
 
 /// Begins a session for a user who has proven who he is.
 pub(crate) async fn create(tx: &mut Tx, user: UserId) -> Result<NewSession> {
-    let id: SessionId = tx.new_id();
-    let token = Token::new_session(tx.tenant())?;
-    let expires_at = tx.now() + SESSION_LASTS;
-    let origin = tx.origin().clone();
     sqlx::query!(
         "update users set last_login = $3 where organization_id = $1 and id = $2",
         tx.organization_id() as OrganizationId,
@@ -155,10 +129,18 @@ pub(crate) async fn create(tx: &mut Tx, user: UserId) -> Result<NewSession> {
     )
     .execute(tx.connection())
     .await?;
+    let expires_at = tx.now() + SESSION_LASTS;
+    insert(tx, user, expires_at).await
+}
+
+async fn insert(tx: &mut Tx, user: UserId, expires_at: DateTime<Utc>) -> Result<NewSession> {
+    let id: SessionId = tx.new_id();
+    let token = Token::new(TokenKind::Session, tx.tenant())?;
+    let origin = tx.origin().clone();
     sqlx::query!(
-        "insert into sessions (organization_id, id, user_id, token_digest, created_at, expires_at, client_address,
-             user_agent, client_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "insert into sessions (organization_id, id, user_id, token_digest, created_at, last_seen_at, expires_at,
+             client_address, user_agent, client_id)
+         values ($1, $2, $3, $4, $5, $5, $6, $7, $8, $9)",
         tx.organization_id() as OrganizationId,
         id as SessionId,
         user as UserId,
@@ -178,7 +160,7 @@ pub(crate) async fn create(tx: &mut Tx, user: UserId) -> Result<NewSession> {
 }
 
 /// Ends the caller's session.
-pub async fn logout(tx: &mut Tx, by: &Access<Oneself>) -> Result<()> {
+pub async fn logout(tx: &mut Tx, by: &Access<InPerson>) -> Result<()> {
     let caller = by.caller();
     sqlx::query!(
         "delete from sessions where organization_id = $1 and id = $2",
@@ -190,21 +172,49 @@ pub async fn logout(tx: &mut Tx, by: &Access<Oneself>) -> Result<()> {
     tx.audit(Event::new("session.ended", "user", caller.user_id, &caller.email)).await
 }
 
-/// Ends all of the caller's sessions, this one too.
-pub async fn logout_all(tx: &mut Tx, by: &Access<Oneself>) -> Result<()> {
+/// Ends all of the caller's sessions, this one too, and his personal access tokens.
+pub async fn logout_all(tx: &mut Tx, by: &Access<InPerson>) -> Result<()> {
     let caller = by.caller();
-    let count = kill_all(tx, caller.user_id, None).await?;
+    lock_user(tx, caller.user_id).await?;
+    let Killed { sessions, tokens } = kill_credentials(tx, caller.user_id).await?;
     let event = Event::new("sessions.ended", "user", caller.user_id, &caller.email);
-    tx.audit(event.with(json!({ "count": count }))).await
+    tx.audit(event.with(json!({ "count": sessions, "tokens": tokens }))).await
 }
 
 /// Ends all of the caller's sessions but this one, and says how many that were.
-pub async fn revoke_others(tx: &mut Tx, by: &Access<Oneself>) -> Result<u64> {
+pub async fn revoke_others(tx: &mut Tx, by: &Access<InPerson>) -> Result<u64> {
     let caller = by.caller();
+    lock_user(tx, caller.user_id).await?;
     let count = kill_all(tx, caller.user_id, caller.session()).await?;
     let event = Event::new("sessions.revoked", "user", caller.user_id, &caller.email);
     tx.audit(event.with(json!({ "count": count }))).await?;
     Ok(count)
+}
+
+/// Locks a user: whoever makes a credential from another one, and whoever ends them all, does so under this lock, or one
+/// that is just being made would survive the end of all.
+async fn lock_user(tx: &mut Tx, user: UserId) -> Result<()> {
+    sqlx::query!(
+        "select id from users where organization_id = $1 and id = $2 for no key update",
+        tx.organization_id() as OrganizationId,
+        user as UserId
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// What a user had, and has no more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Killed {
+    pub(crate) sessions: u64,
+    pub(crate) tokens: u64,
+}
+
+/// Ends all that a user could call with. To be asked under his lock.
+pub(crate) async fn kill_credentials(tx: &mut Tx, user: UserId) -> Result<Killed> {
+    let sessions = kill_all(tx, user, None).await?;
+    Ok(Killed { sessions, tokens: personal_access_tokens::kill_all(tx, user).await? })
 }
 
 /// Ends a user's sessions, all but one if so wished. They are deleted: what was killed stays dead.
@@ -223,7 +233,7 @@ pub(crate) async fn kill_all(tx: &mut Tx, user: UserId, but: Option<SessionId>) 
 /// How many a statement deletes.
 const AT_A_TIME: i64 = 1_000;
 
-/// Deletes some sessions whose time is over: nobody could use them any more.
+/// Deletes some credentials whose time is over: nobody could use them any more.
 pub async fn purge_some(tx: &mut Tx) -> Result<Part> {
     let purged = sqlx::query!(
         "with dead as (
@@ -236,5 +246,7 @@ pub async fn purge_some(tx: &mut Tx) -> Result<Part> {
     )
     .execute(tx.connection())
     .await?;
-    Ok(Part::of(purged.rows_affected(), AT_A_TIME))
+    let sessions = Part::of(purged.rows_affected(), AT_A_TIME);
+    let handed_over = hand_over::purge_some(tx, AT_A_TIME).await?;
+    Ok(sessions.and(handed_over).and(personal_access_tokens::purge_some(tx, AT_A_TIME).await?))
 }

@@ -11,6 +11,8 @@ use crate::frame::{OPEN, document, operations};
 const OTHERS: &[&str] = &[
     "/",
     "/sign-in",
+    "/sign-in/with-token",
+    "/sign-in/with-token/continue",
     "/sign-out",
     "/invitations/accept",
     "/invitations/decline",

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use harness::{
     Caller, Link, PASSWORD, Processes, Stage, Which, days, eventually, redis_keys_and_values, required, run_to_end,
 };
+use reqwest::Method;
 use serde_json::json;
 use tenantry_shared::clock::Clock;
 use tenantry_worker::mail::Mail;
@@ -40,7 +41,37 @@ async fn use_links(tenantry: &Processes, admin: &Caller) -> Vec<String> {
     stranger.preview(&accept).await.problem(409, "invitation_accepted");
     stranger.sign_in("acme", BOB, WRONG_PASSWORD).await.problem(401, "invalid_credentials");
     let session = session["token"].as_str().expect("a token").to_owned();
-    vec![accept.token(), session, decline.token(), welcome.token(), reset.token(), WRONG_PASSWORD.to_owned()]
+    let mut secrets = use_tokens(tenantry, admin).await;
+    secrets.extend([
+        accept.token(),
+        session,
+        decline.token(),
+        welcome.token(),
+        reset.token(),
+        WRONG_PASSWORD.to_owned(),
+    ]);
+    secrets
+}
+
+/// What programs do: a personal access token calls, and a session goes into a browser.
+async fn use_tokens(tenantry: &Processes, admin: &Caller) -> Vec<String> {
+    let body = json!({ "name": "nightly export", "permissions": ["view_user"] });
+    let made = admin.post("/iam/auth-tokens", body).header("Idempotency-Key", "key-of-token").await.created();
+    let personal = made["token"].as_str().expect("a token").to_owned();
+    admin.with_authorization(Some(&format!("Bearer {personal}"))).get("/users").await.ok();
+    let hand_over = async |key: &str| {
+        let call = admin.call(Method::POST, "/iam/session-token").header("Idempotency-Key", key);
+        call.await.ok()["token"].as_str().expect("a token").to_owned()
+    };
+    let (opened, used) = (hand_over("key-of-opened").await, hand_over("key-of-used").await);
+    let stranger = tenantry.anonymous();
+    stranger.get(&format!("{}/sign-in/with-token?token={opened}", tenantry.url())).await;
+    let go_on = stranger.call(Method::POST, &format!("{}/sign-in/with-token/continue", tenantry.url()));
+    let go_on = go_on.body("application/x-www-form-urlencoded", format!("token={used}"));
+    let answer = go_on.header("sec-fetch-site", "same-origin").await;
+    let cookie = answer.header("set-cookie").split(['=', ';']).nth(1).expect("a cookie").to_owned();
+    assert!(cookie.starts_with("tnt_s_"), "{}", answer.whole());
+    vec![personal, opened, used, cookie]
 }
 
 /// What happens by itself: a bounce, a reminder, and a word about an account that ends.

@@ -12,7 +12,8 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         ("LoginIn", _) => return None,
         (_, "username") => json!({ "minLength": 1, "maxLength": 254, "pattern": "^[^\\s\\x00-\\x1f\\x7f]+$" }),
         (_, "first_name" | "last_name") => json!({ "maxLength": 150 }),
-        (_, "password" | "new_password" | "confirm_new_password") => json!({ "minLength": 15, "maxLength": 128 }),
+        // The least that an organization can ask for.
+        (_, "password" | "new_password" | "confirm_new_password") => json!({ "minLength": 8, "maxLength": 128 }),
         (_, "profile") => json!({ "type": "object" }),
         (_, "observation") => json!({ "maxLength": 4000 }),
         (_, "slug") => json!({ "maxLength": 200, "pattern": "^[-a-zA-Z0-9_]+$" }),
@@ -34,6 +35,18 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         ("InvitationIn", "valid_for") => json!({ "minimum": 3600, "maximum": 7_776_000 }),
         ("EmailSuppressionIn", "address") => json!({ "format": "email", "maxLength": 254 }),
         ("EmailSuppressionIn", "detail") => json!({ "maxLength": 500 }),
+        ("AuthTokenIn", "name") => json!({ "minLength": 1, "maxLength": 200 }),
+        ("AuthTokenIn", "expiry") => json!({ "minimum": 1, "maximum": 3650 }),
+        ("AuthTokenIn", "permissions") => {
+            let known: Vec<_> = Permission::ALL.iter().map(|permission| permission.codename()).collect();
+            json!({ "items": { "type": "string", "enum": known } })
+        }
+        ("SettingsPatchIn", "invitation_validity") => json!({ "minimum": 3600, "maximum": 7_776_000 }),
+        ("SettingsPatchIn", "token_max_days") => json!({ "minimum": 1, "maximum": 3650 }),
+        ("SettingsPatchIn", "password_min_length") => json!({ "minimum": 8, "maximum": 128 }),
+        ("SettingsPatchIn", "locale") => {
+            json!({ "maxLength": 35, "pattern": "^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{1,8})*$" })
+        }
         ("ResendManyIn", "older_than") => json!({ "minimum": 0, "maximum": 7_776_000 }),
         ("ResendManyIn", "status") => json!({ "enum": ["pending"] }),
         _ => return None,
@@ -61,6 +74,8 @@ fn example(schema: &str) -> Option<Value> {
         "ChecksIn" => json!({ "checks": [{ "permission": "invite_user" }] }),
         "NewOrganizationIn" => json!({ "name": "Example", "slug": "example", "admin_email": "dave@example.com" }),
         "ResendManyIn" => json!({ "status": "pending" }),
+        "AuthTokenIn" => json!({ "name": "nightly export", "expiry": 30, "permissions": ["view_user"] }),
+        "SettingsPatchIn" => json!({ "token_max_days": 90 }),
         "EmailSuppressionIn" => json!({ "address": "bob@example.com", "detail": "He asked us to stop." }),
         _ => return None,
     })

@@ -13,6 +13,8 @@ const LINK_LASTS: Duration = Duration::minutes(15);
 pub(super) enum Kind {
     /// The token of a session.
     Session,
+    /// The token that hands a session to this browser.
+    SessionToken,
     /// The token of an invitation's link. Both its pages read it.
     Invitation,
     /// The token of a link to choose a password.
@@ -25,6 +27,7 @@ impl Kind {
     fn path(self) -> &'static str {
         match self {
             Self::Session => "/",
+            Self::SessionToken => super::SIGN_IN_WITH_TOKEN,
             Self::Invitation => "/invitations",
             Self::PasswordReset => super::CONFIRM_RESET,
             Self::Reminders => super::STOP_REMINDERS,
@@ -36,6 +39,8 @@ impl Kind {
         match (self, https) {
             (Self::Session, true) => "__Host-tenantry",
             (Self::Session, false) => "tenantry",
+            (Self::SessionToken, true) => "__Secure-tenantry-session-token",
+            (Self::SessionToken, false) => "tenantry-session-token",
             (Self::Invitation, true) => "__Secure-tenantry-invitation",
             (Self::Invitation, false) => "tenantry-invitation",
             (Self::PasswordReset, true) => "__Secure-tenantry-password-reset",

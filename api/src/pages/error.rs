@@ -31,7 +31,7 @@ impl Way {
 }
 
 /// Codes that have words of their own, `error.<code>_title` and `_text`, and the way on from there.
-const KNOWN: [(&str, Way); 14] = [
+const KNOWN: [(&str, Way); 15] = [
     ("invitation_expired", Way::None),
     ("invitation_revoked", Way::None),
     ("invitation_superseded", Way::None),
@@ -43,6 +43,7 @@ const KNOWN: [(&str, Way); 14] = [
     ("link_expired", Way::NewLink),
     ("link_used", Way::NewLink),
     ("link_superseded", Way::NewLink),
+    ("session_token_dead", Way::Home),
     ("cross_site", Way::None),
     ("body_too_large", Way::None),
     ("method_not_allowed", Way::Home),

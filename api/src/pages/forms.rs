@@ -16,6 +16,21 @@ impl<'a> FromRequest<'a> for Form {
         if !is_same_origin(request.headers(), app.public_url.origin()) {
             return Err(cross_site().into());
         }
+        Self::read(request, body).await
+    }
+}
+
+/// The fields of a form that any site may have sent: only for what leads to a page, and changes nothing.
+pub(super) struct ForeignForm(pub(super) Form);
+
+impl<'a> FromRequest<'a> for ForeignForm {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> Result<Self> {
+        Form::read(request, body).await.map(Self)
+    }
+}
+
+impl Form {
+    async fn read(request: &Request, body: &mut RequestBody) -> Result<Self> {
         let kind = request.content_type().and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             let detail = "A form is sent as application/x-www-form-urlencoded.";
@@ -29,9 +44,7 @@ impl<'a> FromRequest<'a> for Form {
         }
         Ok(Self(fields))
     }
-}
 
-impl Form {
     /// What a field holds; nothing, where it is missing.
     pub(super) fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value)

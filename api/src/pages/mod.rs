@@ -8,6 +8,7 @@ mod assets;
 mod cookies;
 mod error;
 mod forms;
+mod hand_over;
 mod invitations;
 mod passwords;
 mod reminders;
@@ -22,6 +23,8 @@ use poem::{Route, get, post};
 
 const HOME: &str = "/";
 const SIGN_IN: &str = "/sign-in";
+const SIGN_IN_WITH_TOKEN: &str = "/sign-in/with-token";
+const CONTINUE_WITH_TOKEN: &str = "/sign-in/with-token/continue";
 const SIGN_OUT: &str = "/sign-out";
 const ACCEPT: &str = "/invitations/accept";
 const DECLINE: &str = "/invitations/decline";
@@ -33,9 +36,11 @@ const STOP_REMINDERS: &str = "/reminders/stop";
 const REMINDERS_STOPPED: &str = "/reminders/stopped";
 
 /// Where pages are: errors there are pages too, whatever the client says it likes.
-const ALL: [&str; 11] = [
+const ALL: [&str; 13] = [
     HOME,
     SIGN_IN,
+    SIGN_IN_WITH_TOKEN,
+    CONTINUE_WITH_TOKEN,
     SIGN_OUT,
     ACCEPT,
     DECLINE,
@@ -50,8 +55,10 @@ const ALL: [&str; 11] = [
 /// What a path outside of the document takes.
 pub(crate) fn methods(path: &str) -> &'static str {
     match path {
-        SIGN_OUT => "POST",
-        SIGN_IN | ACCEPT | DECLINE | ASK_RESET | CONFIRM_RESET | STOP_REMINDERS => "GET, HEAD, POST",
+        SIGN_OUT | CONTINUE_WITH_TOKEN => "POST",
+        SIGN_IN | SIGN_IN_WITH_TOKEN | ACCEPT | DECLINE | ASK_RESET | CONFIRM_RESET | STOP_REMINDERS => {
+            "GET, HEAD, POST"
+        }
         _ => "GET, HEAD",
     }
 }
@@ -61,6 +68,8 @@ pub(crate) fn routes() -> Route {
     Route::new()
         .at(HOME, get(sessions::home))
         .at(SIGN_IN, get(sessions::ask).post(sessions::sign_in))
+        .at(SIGN_IN_WITH_TOKEN, get(hand_over::ask).post(hand_over::receive))
+        .at(CONTINUE_WITH_TOKEN, post(hand_over::sign_in))
         .at(SIGN_OUT, post(sessions::sign_out))
         .at(ACCEPT, get(invitations::ask).post(invitations::accept))
         .at(DECLINE, get(invitations::ask_decline).post(invitations::decline))

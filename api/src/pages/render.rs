@@ -34,6 +34,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "reminders_stop.html",
     "reminders_stopped.html",
     "sign_in.html",
+    "sign_in_with_token.html",
     "home.html",
     "error.html",
 ];
@@ -136,7 +137,7 @@ mod tests {
             organization => evil, accent => "0b6e4f", logo => (), inviter => evil, token => evil, email => evil, role => evil,
             message => evil, valid_until => evil, valid_until_machine => evil, first_name => evil, last_name => evil,
             min_length => 15, errors, slug => evil, username => evil, notice => "signed_out", is_wrong => true, name => evil,
-            is_superuser => true, roles => vec![evil, evil], key => "link_dead", seconds => 9, request_id => evil,
+            current => evil, is_superuser => true, roles => vec![evil, evil], key => "link_dead", seconds => 9, request_id => evil,
             link => context! { address => "/", label => "continue" },
         };
         let pages = TEMPLATES.iter().filter(|(name, _)| !matches!(*name, "base.html" | "parts.html"));

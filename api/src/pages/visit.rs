@@ -6,7 +6,7 @@ use minijinja::{Value, context};
 use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use poem::{FromRequest, Request, RequestBody, Response, Result};
 use serde_json::Value as Json;
-use tenantry_shared::access::{Oneself, Origin};
+use tenantry_shared::access::{InPerson, Origin};
 use tenantry_shared::error::FieldError;
 use tenantry_shared::sessions::{self, NewSession};
 use tenantry_shared::{Error, Refusal};
@@ -67,12 +67,16 @@ impl Visit {
 
     /// Takes a link's token out of the address bar: into a cookie, and back to `path`. None if there is none.
     pub(super) fn stow(&self, kind: Kind, path: &str) -> Option<Response> {
-        let token = self.query("token")?;
+        Some(self.stow_token(kind, path, self.query("token")?))
+    }
+
+    /// The same with a token that came another way.
+    pub(super) fn stow_token(&self, kind: Kind, path: &str, token: &str) -> Response {
         let mut response = see_other(path);
         // What can't be a token is kept out of headers; what stands for it is no token of ours, so the page says that the link
         // does not work.
         kind.keep_link(&mut response, self.https(), if is_token(token) { token } else { "cut" });
-        Some(response)
+        response
     }
 
     /// The token that [`stow`](Self::stow) left.
@@ -91,6 +95,8 @@ impl Visit {
     pub(super) async fn signed_in(&self) -> ApiResult<Option<SignedIn>> {
         let Some(token) = Kind::Session.read(&self.headers, self.https()) else { return Ok(None) };
         match sessions::authenticate(&self.app.db, &token).await {
+            // A personal access token is for programs, wherever someone has put it.
+            Ok(caller) if caller.session().is_none() => Ok(None),
             Ok(caller) => Ok(Some(SignedIn { caller, origin: self.origin.clone() })),
             Err(Error::Refused(_)) => Ok(None),
             Err(error) => Err(error.into()),
@@ -100,7 +106,7 @@ impl Visit {
     /// Ends the session of this browser, if there is one. Answers the slug of its organization.
     pub(super) async fn end_session(&self) -> ApiResult<Option<String>> {
         let Some(signed_in) = self.signed_in().await? else { return Ok(None) };
-        let (mut tx, by) = self.app.enter_own::<Oneself>(&signed_in).await?;
+        let (mut tx, by) = self.app.enter_own::<InPerson>(&signed_in).await?;
         sessions::logout(&mut tx, &by).await?;
         tx.commit().await?;
         Ok(Some(signed_in.caller.organization_slug))

@@ -121,6 +121,9 @@ impl Caller {
     /// own; and where. One that is about the organization as a whole, he must hold over the root.
     pub async fn may<P: Permit>(&self, tx: &mut Tx) -> Result<Access<P>> {
         debug_assert_eq!(tx.tenant(), &self.tenant, "a caller acts in his own organization");
+        if P::NEEDS_SESSION && self.session().is_none() {
+            return Err(session_required().into());
+        }
         let reach = match P::PERMISSION {
             None => Reach::default(),
             Some(permission) => {
@@ -138,11 +141,15 @@ impl Caller {
 
     /// Him as one who holds rights.
     pub(crate) fn holder(&self) -> Holder<'_> {
-        let scope = match &self.credential {
+        Holder { user: self.user_id, scope: self.scope() }
+    }
+
+    /// What his credential limits him to, as code names, if it does.
+    pub(crate) fn scope(&self) -> Option<&[String]> {
+        match &self.credential {
             Credential::Session(_) => None,
             Credential::Token { scope, .. } => scope.as_deref(),
-        };
-        Holder { user: self.user_id, scope }
+        }
     }
 }
 
@@ -198,6 +205,11 @@ impl Holder<'_> {
 
 pub(crate) fn denied(permission: Permission) -> Refusal {
     Refusal::forbidden("permission_denied", format!("This needs the permission {}.", permission.codename()))
+}
+
+/// A personal access token, for something that only a sign-in will do for.
+pub(crate) fn session_required() -> Refusal {
+    Refusal::forbidden("session_required", "This needs a session: a personal access token can't do it. Sign in.")
 }
 
 /// What a user holds in one folder.

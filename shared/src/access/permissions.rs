@@ -4,6 +4,8 @@
 pub trait Permit {
     /// The permission; none where being signed in is enough.
     const PERMISSION: Option<Permission>;
+    /// Whether only a sign-in will do. A personal access token must not make, or end, what lives longer than itself.
+    const NEEDS_SESSION: bool = false;
 }
 
 /// What everyone who is signed in may do: things of his own.
@@ -12,6 +14,15 @@ pub struct Oneself;
 
 impl Permit for Oneself {
     const PERMISSION: Option<Permission> = None;
+}
+
+/// The same, but only in person: with a session, not with a personal access token. For one's own credentials.
+#[derive(Debug)]
+pub struct InPerson;
+
+impl Permit for InPerson {
+    const PERMISSION: Option<Permission> = None;
+    const NEEDS_SESSION: bool = true;
 }
 
 macro_rules! permissions {

@@ -75,7 +75,8 @@ impl Fate {
                    where organization_id = $1 and team_id in (select id from t)
                union all select 'revoked', 'invitation', id from invitations
                    where organization_id = $1 and state = 'open' and folder_id in (select id from f)
-               union all select 'credential', 'user', id from sessions where organization_id = $1 and user_id = $7"#,
+               union all select 'credential', 'user', id from sessions where organization_id = $1 and user_id = $7
+               union all select 'credential', 'user', id from personal_access_tokens where organization_id = $1 and user_id = $7"#,
             tx.organization_id() as OrganizationId,
             of(Kind::Folder),
             of(Kind::UserGroup),

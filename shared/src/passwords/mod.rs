@@ -8,12 +8,13 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 
 pub use purge::purge_some;
 
-use crate::access::{Access, Actor, Oneself, Origin};
+use crate::access::{Access, Actor, InPerson, Origin};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
 use crate::email_address::key;
@@ -21,6 +22,7 @@ use crate::emails::{self, Kind, NewEmail};
 use crate::error::{Error, FieldError, Refusal, Result};
 use crate::ids::{OrganizationId, PasswordResetId, UserId};
 use crate::outbox::Lane;
+use crate::personal_access_tokens;
 use crate::secret::{LinkKind, Links};
 use crate::sessions;
 use crate::tenant::Tenant;
@@ -306,7 +308,7 @@ pub async fn preview_reset(db: &Db, links: &Links, token: &str) -> Result<ResetP
     Ok(get_good_reset(&mut tx, link.id.into()).await?.shown)
 }
 
-/// Sets the password of whoever was mailed the link: verifies his address, and ends all his sessions.
+/// Sets the password of whoever was mailed the link: verifies his address, and ends all his sessions and tokens.
 pub async fn confirm_reset(
     db: &Db,
     links: &Links,
@@ -338,7 +340,7 @@ pub async fn confirm_reset(
     .execute(tx.connection())
     .await?;
     store(&mut tx, reset.user_id, &hash, true).await?;
-    sessions::kill_all(&mut tx, reset.user_id, None).await?;
+    sessions::kill_credentials(&mut tx, reset.user_id).await?;
     tx.audit(Event::new("password.reset", "user", reset.user_id, &reset.shown.email)).await?;
     tx.commit().await
 }
@@ -379,14 +381,16 @@ pub struct Change {
     pub new: SecretString,
     /// The one to be, typed again.
     pub confirm: SecretString,
+    /// Whether personal access tokens end, too.
+    pub revoke_tokens: bool,
 }
 
-/// Changes one's own password. Every other session ends.
+/// Changes one's own password. Every other session ends; personal access tokens, if so wished.
 pub async fn change(
     db: &Db,
     hasher: &Hasher,
     tx: Tx,
-    by: &Access<Oneself>,
+    by: &Access<InPerson>,
     change: Change,
     origin: Origin,
 ) -> Result<()> {
@@ -407,7 +411,11 @@ pub async fn change(
     }
     store(&mut tx, caller.user_id, &hash, false).await?;
     sessions::kill_all(&mut tx, caller.user_id, caller.session()).await?;
-    tx.audit(Event::new("password.changed", "user", caller.user_id, &caller.email)).await?;
+    if change.revoke_tokens {
+        personal_access_tokens::kill_all(&mut tx, caller.user_id).await?;
+    }
+    let event = Event::new("password.changed", "user", caller.user_id, &caller.email);
+    tx.audit(event.with(json!({ "revoked_tokens": change.revoke_tokens }))).await?;
     tx.commit().await
 }
 

@@ -13,7 +13,7 @@ use crate::email_address::{EmailAddress, key};
 use crate::error::{Check, Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
 use crate::objects::{self, Edit, Managed};
-use crate::{passwords, sessions, user_groups};
+use crate::{passwords, personal_access_tokens, sessions, user_groups};
 
 /// What to change; what is `None` stays. In a field that can be cleared, `Some(None)` clears.
 #[derive(Clone, Debug, Default)]
@@ -123,8 +123,10 @@ pub async fn change(tx: &mut Tx, by: &Access<Oneself>, id: UserId, change: &Repl
     let ended = |user: &User| !user.is_active || user.expiry_date.is_some_and(|date| date < today);
     // Also when an end is undone: what it killed stays dead.
     if ended(&new) || ended(&old) {
-        sessions::kill_all(tx, id, None).await?;
+        sessions::kill_credentials(tx, id).await?;
         passwords::supersede(tx, id).await?;
+    } else if new.is_third_party {
+        personal_access_tokens::kill_all(tx, id).await?;
     }
     rights.check(tx).await?;
     if is_self && (ended(&new) && !ended(&old) || old.is_superuser && !new.is_superuser) {

@@ -74,7 +74,7 @@ pub async fn notify_some(tx: &mut Tx) -> Result<Part> {
     Ok(Part::of(due.len() as u64, AT_A_TIME))
 }
 
-/// Ends what some users past their last day still have: sessions, and links to choose a password.
+/// Ends what some users past their last day still have: sessions, tokens, and links to choose a password.
 pub async fn end_some(tx: &mut Tx) -> Result<Part> {
     let over = sqlx::query!(
         r#"select id as "id: UserId", email from users
@@ -88,7 +88,7 @@ pub async fn end_some(tx: &mut Tx) -> Result<Part> {
     .fetch_all(tx.connection())
     .await?;
     for row in &over {
-        let count = sessions::kill_all(tx, row.id, None).await?;
+        let killed = sessions::kill_credentials(tx, row.id).await?;
         passwords::supersede(tx, row.id).await?;
         sqlx::query!(
             "update users set expiry_ended_for = expiry_date where organization_id = $1 and id = $2",
@@ -98,7 +98,7 @@ pub async fn end_some(tx: &mut Tx) -> Result<Part> {
         .execute(tx.connection())
         .await?;
         let event = Event::new("user.expired", "user", row.id, &row.email);
-        tx.audit(event.with(json!({ "sessions": count }))).await?;
+        tx.audit(event.with(json!({ "sessions": killed.sessions, "tokens": killed.tokens }))).await?;
     }
     Ok(Part::of(over.len() as u64, AT_A_TIME))
 }

@@ -1,0 +1,133 @@
+//! Settings of an organization.
+
+use poem::web::Data;
+use poem_openapi::param::{Header, Path};
+use poem_openapi::payload::Json;
+use poem_openapi::types::MaybeUndefined;
+use poem_openapi::{Object, OpenApi};
+use tenantry_shared::Refusal;
+use tenantry_shared::access::ChangeOrganization;
+use tenantry_shared::settings::{self, Settings, SettingsPatch};
+
+use crate::app::App;
+use crate::auth::SignedIn;
+use crate::input::{Body, Input};
+use crate::problem::ApiResult;
+use crate::reply::{Found, etag, if_match};
+use crate::users::kept;
+
+pub(crate) struct Api;
+
+/// What an organization decides for all of its people.
+#[derive(Debug, Object)]
+#[oai(rename = "Settings")]
+pub(crate) struct SettingsOut {
+    /// For how many seconds an invitation is good that doesn't say so itself.
+    invitation_validity: i32,
+    /// For how many days a personal access token can be good at most, from when it is made.
+    token_max_days: i32,
+    /// How many characters a new password has at least.
+    password_min_length: i32,
+    /// Whether everyone needs a second factor.
+    mfa_required: bool,
+    /// Whether administrators may set someone else's password.
+    set_password_enabled: bool,
+    /// The language of mails to people who have chosen none.
+    locale: String,
+    #[oai(skip)]
+    version: i64,
+}
+
+impl From<Settings> for SettingsOut {
+    fn from(settings: Settings) -> Self {
+        Self {
+            invitation_validity: settings.invitation_validity,
+            token_max_days: settings.token_max_days,
+            password_min_length: settings.password_min_length,
+            mfa_required: settings.mfa_required,
+            set_password_enabled: settings.set_password_enabled,
+            locale: settings.locale,
+            version: settings.version,
+        }
+    }
+}
+
+/// Settings to change.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub(crate) struct SettingsPatchIn {
+    /// For how many seconds an invitation is good that doesn't say so itself: an hour to 90 days.
+    invitation_validity: MaybeUndefined<i32>,
+    /// For how many days a personal access token can be good at most: 1 to 3650, for every token has an end. When this is
+    /// lowered, tokens that would be good for longer end so many days after they were made: some at once.
+    token_max_days: MaybeUndefined<i32>,
+    /// How many characters a new password has at least: 8 to 128, and at least 15 unless `mfa_required` is true.
+    password_min_length: MaybeUndefined<i32>,
+    /// Whether everyone needs a second factor.
+    mfa_required: MaybeUndefined<bool>,
+    /// Whether administrators may set someone else's password.
+    set_password_enabled: MaybeUndefined<bool>,
+    /// The language of mails to people who have chosen none: a tag such as `en` or `de-AT`. Where there are no texts in it, they
+    /// are English.
+    locale: MaybeUndefined<String>,
+}
+
+impl Input for SettingsPatchIn {}
+
+impl SettingsPatchIn {
+    fn patch(self) -> Result<SettingsPatch, Refusal> {
+        Ok(SettingsPatch {
+            invitation_validity: kept("invitation_validity", self.invitation_validity)?,
+            token_max_days: kept("token_max_days", self.token_max_days)?,
+            password_min_length: kept("password_min_length", self.password_min_length)?,
+            mfa_required: kept("mfa_required", self.mfa_required)?,
+            set_password_enabled: kept("set_password_enabled", self.set_password_enabled)?,
+            locale: kept("locale", self.locale)?,
+        })
+    }
+}
+
+#[OpenApi(tag = "super::openapi::Tags::Organizations")]
+impl Api {
+    /// Read the settings
+    ///
+    /// Needs `change_organization`.
+    #[oai(path = "/orgs/:organization_slug/settings", method = "get", operation_id = "get_settings")]
+    async fn get(
+        &self,
+        caller: SignedIn,
+        app: Data<&App>,
+        /// The organization's slug.
+        organization_slug: Path<String>,
+    ) -> ApiResult<Found<SettingsOut>> {
+        let (mut tx, by) = app.enter::<ChangeOrganization>(&caller, &organization_slug).await?;
+        let settings: SettingsOut = settings::get(&mut tx, &by).await?.into();
+        tx.commit().await?;
+        let tag = etag(settings.version);
+        Ok(Found::Object(Json(settings), tag))
+    }
+
+    /// Change settings
+    ///
+    /// Needs `change_organization`. They hold from now on: passwords and invitations that are there stay as they are, tokens
+    /// are shortened. Errors: 409 `short_passwords_need_mfa`.
+    #[oai(path = "/orgs/:organization_slug/settings", method = "patch", operation_id = "change_settings")]
+    async fn change(
+        &self,
+        caller: SignedIn,
+        app: Data<&App>,
+        /// The organization's slug.
+        organization_slug: Path<String>,
+        /// The `ETag` of the settings as you read them.
+        #[oai(name = "If-Match")]
+        if_match_header: Header<Option<String>>,
+        body: Body<SettingsPatchIn>,
+    ) -> ApiResult<Found<SettingsOut>> {
+        let (mut tx, by) = app.enter::<ChangeOrganization>(&caller, &organization_slug).await?;
+        let if_version = if_match(if_match_header.0.as_deref())?;
+        let settings: SettingsOut = settings::change(&mut tx, &by, &body.0.patch()?, if_version).await?.into();
+        tx.commit().await?;
+        let tag = etag(settings.version);
+        Ok(Found::Object(Json(settings), tag))
+    }
+}

@@ -1,0 +1,160 @@
+//! Settings: what an organization decides for all of its people.
+
+use serde_json::json;
+
+use crate::access::{Access, ChangeOrganization};
+use crate::audit::Event;
+use crate::db::Tx;
+use crate::emails::check_locale;
+use crate::error::{Check, Refusal, Result, on_constraint};
+use crate::ids::OrganizationId;
+use crate::personal_access_tokens;
+
+/// The settings of an organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described on the wire")]
+pub struct Settings {
+    pub invitation_validity: i32,
+    pub token_max_days: i32,
+    pub password_min_length: i32,
+    pub mfa_required: bool,
+    pub set_password_enabled: bool,
+    pub locale: String,
+    pub version: i64,
+}
+
+/// What to change; what is `None` stays.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "described on the wire")]
+pub struct SettingsPatch {
+    pub invitation_validity: Option<i32>,
+    pub token_max_days: Option<i32>,
+    pub password_min_length: Option<i32>,
+    pub mfa_required: Option<bool>,
+    pub set_password_enabled: Option<bool>,
+    pub locale: Option<String>,
+}
+
+impl SettingsPatch {
+    fn check(&self) -> Result<(), Refusal> {
+        let mut check = Check::default();
+        let mut range = |value: Option<i32>, least: i32, most: i32, field: &'static str| {
+            let message = format!("{field} is a number from {least} to {most}.");
+            check.that(value.is_none_or(|value| (least..=most).contains(&value)), field, "out_of_range", message);
+        };
+        range(self.invitation_validity, 3_600, 7_776_000, "invitation_validity");
+        // Ten years: every token has an end that someone lives to see.
+        range(self.token_max_days, 1, 3_650, "token_max_days");
+        range(self.password_min_length, 8, 128, "password_min_length");
+        let is_tag = self.locale.as_deref().is_none_or(check_locale);
+        check.that(is_tag, "locale", "invalid_locale", "A locale is a language tag such as en or de-AT.");
+        check.done()
+    }
+
+    fn applied_to(&self, old: &Settings) -> Settings {
+        Settings {
+            invitation_validity: self.invitation_validity.unwrap_or(old.invitation_validity),
+            token_max_days: self.token_max_days.unwrap_or(old.token_max_days),
+            password_min_length: self.password_min_length.unwrap_or(old.password_min_length),
+            mfa_required: self.mfa_required.unwrap_or(old.mfa_required),
+            set_password_enabled: self.set_password_enabled.unwrap_or(old.set_password_enabled),
+            locale: self.locale.clone().unwrap_or_else(|| old.locale.clone()),
+            version: old.version,
+        }
+    }
+}
+
+/// The settings.
+pub async fn get(tx: &mut Tx, _by: &Access<ChangeOrganization>) -> Result<Settings> {
+    load(tx).await
+}
+
+async fn load(tx: &mut Tx) -> Result<Settings> {
+    let settings = sqlx::query_as!(
+        Settings,
+        "select invitation_validity, token_max_days, password_min_length, mfa_required, set_password_enabled, locale,
+                version
+         from organizations where organization_id = $1",
+        tx.organization_id() as OrganizationId
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(settings)
+}
+
+/// Changes settings. Tokens that would live longer than a new `token_max_days` end when that says.
+///
+/// Errors: 409 `short_passwords_need_mfa`; 412.
+pub async fn change(
+    tx: &mut Tx,
+    _by: &Access<ChangeOrganization>,
+    patch: &SettingsPatch,
+    if_version: Option<i64>,
+) -> Result<Settings> {
+    patch.check()?;
+    let row = sqlx::query!(
+        "select name from organizations where organization_id = $1 for no key update",
+        tx.organization_id() as OrganizationId
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    let old = load(tx).await?;
+    if if_version.is_some_and(|version| version != old.version) {
+        return Err(Refusal::stale().into());
+    }
+    let new = patch.applied_to(&old);
+    if new == old {
+        return Ok(old);
+    }
+    store(tx, &new).await?;
+    let is_lowered = new.token_max_days < old.token_max_days;
+    let shortened = if is_lowered { personal_access_tokens::shorten_all(tx, new.token_max_days).await? } else { 0 };
+    let event = Event::new("settings.changed", "organization", tx.organization_id(), &row.name);
+    tx.audit(event.with(json!({ "changes": changes(&old, &new), "shortened_tokens": shortened }))).await?;
+    load(tx).await
+}
+
+async fn store(tx: &mut Tx, new: &Settings) -> Result<()> {
+    sqlx::query!(
+        "update organizations set invitation_validity = $2, token_max_days = $3, password_min_length = $4,
+             mfa_required = $5, set_password_enabled = $6, locale = $7, version = version + 1, updated_at = $8
+         where organization_id = $1",
+        tx.organization_id() as OrganizationId,
+        new.invitation_validity,
+        new.token_max_days,
+        new.password_min_length,
+        new.mfa_required,
+        new.set_password_enabled,
+        new.locale,
+        tx.now()
+    )
+    .execute(tx.connection())
+    .await
+    .map_err(|error| {
+        on_constraint(error, "organizations_short_passwords_need_mfa", || {
+            Refusal::conflict(
+                "short_passwords_need_mfa",
+                "Passwords can be shorter than 15 characters only where a second factor is demanded: \
+                 password_min_length is 15 or more, or mfa_required is true.",
+            )
+        })
+    })?;
+    Ok(())
+}
+
+/// What changed, with the old value and the new one.
+fn changes(old: &Settings, new: &Settings) -> serde_json::Value {
+    let mut changes = serde_json::Map::new();
+    let mut note = |name: &str, old: serde_json::Value, new: serde_json::Value| {
+        if old != new {
+            changes.insert(name.into(), json!({ "from": old, "to": new }));
+        }
+    };
+    note("invitation_validity", json!(old.invitation_validity), json!(new.invitation_validity));
+    note("token_max_days", json!(old.token_max_days), json!(new.token_max_days));
+    note("password_min_length", json!(old.password_min_length), json!(new.password_min_length));
+    note("mfa_required", json!(old.mfa_required), json!(new.mfa_required));
+    note("set_password_enabled", json!(old.set_password_enabled), json!(new.set_password_enabled));
+    note("locale", json!(old.locale), json!(new.locale));
+    changes.into()
+}
