@@ -107,17 +107,26 @@ impl Caller {
         }
     }
 
+    /// What his credential limits him to, as code names, if it does.
+    #[must_use]
+    pub fn scope(&self) -> Option<&[String]> {
+        match &self.credential {
+            Credential::Session(_) => None,
+            Credential::Token { scope, .. } => scope.as_deref(),
+        }
+    }
+
     /// Whether his credential may be used for this, if he may do it.
     fn has_scope(&self, permission: Permission) -> bool {
-        match &self.credential {
-            Credential::Session(_) | Credential::Token { scope: None, .. } => true,
-            Credential::Token { scope: Some(scope), .. } => scope.iter().any(|known| known == permission.codename()),
-        }
+        self.scope().is_none_or(|scope| scope.iter().any(|known| known == permission.codename()))
     }
 
     /// Proves, from the state of now, that he holds a permission in the organization of `tx`, which must be his own.
     pub async fn may<P: Permit>(&self, tx: &mut Tx) -> Result<Access<P>> {
         debug_assert_eq!(tx.tenant(), &self.tenant, "a caller acts in his own organization");
+        if P::NEEDS_SESSION && self.session().is_none() {
+            return Err(session_required().into());
+        }
         if let Some(permission) = P::PERMISSION
             && !(self.has_scope(permission) && holds(tx, self.user_id, permission).await?)
         {
@@ -129,6 +138,11 @@ impl Caller {
 
 fn denied(permission: Permission) -> Refusal {
     Refusal::forbidden("permission_denied", format!("This needs the permission {}.", permission.codename()))
+}
+
+/// A personal access token, for something that only a sign-in will do for.
+pub(crate) fn session_required() -> Refusal {
+    Refusal::forbidden("session_required", "This needs a session: a personal access token can't do it. Sign in.")
 }
 
 async fn holds(tx: &mut Tx, user: UserId, permission: Permission) -> Result<bool> {
@@ -196,6 +210,8 @@ impl<P> Access<P> {
 pub trait Permit {
     /// The permission; none where being signed in is enough.
     const PERMISSION: Option<Permission>;
+    /// Whether only a sign-in will do. A personal access token must not make, or end, what lives longer than itself.
+    const NEEDS_SESSION: bool = false;
 }
 
 /// What everyone who is signed in may do: things of his own.
@@ -204,6 +220,15 @@ pub struct Oneself;
 
 impl Permit for Oneself {
     const PERMISSION: Option<Permission> = None;
+}
+
+/// The same, but only in person: with a session, not with a personal access token. For one's own credentials.
+#[derive(Debug)]
+pub struct InPerson;
+
+impl Permit for InPerson {
+    const PERMISSION: Option<Permission> = None;
+    const NEEDS_SESSION: bool = true;
 }
 
 macro_rules! permissions {
