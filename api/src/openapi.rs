@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     audit_events, email_events, email_suppressions, emails, invitations, jobs, organizations, passwords, sessions,
-    users,
+    totp, users,
 };
 
 const ABOUT: &str = "\
@@ -22,6 +22,10 @@ Organizations, their people, invitations by mail and sign-in, for a B2B product.
 
 **Organizations.** Everything below `/v1/orgs/{organization_slug}` belongs to one organization. A credential belongs to one \
 organization too: under another's slug, and for another's ids, every answer is 404.
+
+**A second factor** may be demanded by an organization: whoever has none then gets 403 `mfa_enrollment_required` from every \
+operation but those that set one up (`iam_totp`, `iam_set_up_totp`) and `iam_logout`, with a session and with a personal access \
+token alike.
 
 **Errors** are `application/problem+json` (RFC 9457) with a stable `code`; `errors` names wrong fields.
 
@@ -45,7 +49,7 @@ pub(crate) enum Tags {
     Organizations,
     /// The people of an organization.
     Users,
-    /// Signing in, passwords, who I am.
+    /// Signing in, passwords, second factors, who I am.
     Iam,
     /// From an administrator's request to a signed-in invitee.
     Invitations,
@@ -62,6 +66,7 @@ type Apis = (
     users::Api,
     sessions::Api,
     passwords::Api,
+    totp::Api,
     invitations::Api,
     invitations::invitees::Api,
     emails::Api,
@@ -78,6 +83,7 @@ pub(crate) fn service() -> OpenApiService<Apis, ()> {
         users::Api,
         sessions::Api,
         passwords::Api,
+        totp::Api,
         invitations::Api,
         invitations::invitees::Api,
         emails::Api,

@@ -5,6 +5,7 @@ use poem::{IntoResponse, Response};
 use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchemaRef, Registry};
 use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
+use secrecy::{ExposeSecret, SecretString};
 use tenantry_shared::error::{Error, FieldError, Kind, Refusal};
 
 /// What every handler answers with.
@@ -31,6 +32,9 @@ pub(crate) struct ProblemBody {
     message: String,
     /// The id of this request, as in `X-Request-Id`. Quote it when you ask for help.
     request_id: String,
+    /// With `password_change_required` only: what `iam_change_password` takes in place of a session, once, within ten minutes.
+    #[oai(skip_serializing_if_is_none)]
+    change_token: Option<String>,
 }
 
 /// A field of the request that is wrong.
@@ -63,12 +67,14 @@ pub(crate) struct Problem {
     pub(crate) errors: Vec<FieldProblem>,
     /// Seconds, for `Retry-After`.
     pub(crate) retry_after: Option<u64>,
+    /// What takes a session's place for the one thing that has to be done first.
+    pub(crate) change_token: Option<SecretString>,
 }
 
 impl Problem {
     /// A problem without fields.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after: None, change_token: None }
     }
 
     /// Not there for this caller.
@@ -106,6 +112,7 @@ impl Problem {
             errors: self.errors.clone(),
             message: self.detail.clone(),
             request_id: request_id.into(),
+            change_token: self.change_token.as_ref().map(|token| token.expose_secret().to_owned()),
         }
     }
 
@@ -141,7 +148,7 @@ impl From<Refusal> for Problem {
             Kind::TooOften(seconds) => (StatusCode::TOO_MANY_REQUESTS, Some(seconds)),
         };
         let errors = refusal.errors.into_iter().map(Into::into).collect();
-        Self { status, code: refusal.code, detail: refusal.detail.into_owned(), errors, retry_after }
+        Self { errors, retry_after, ..Self::new(status, refusal.code, refusal.detail) }
     }
 }
 

@@ -18,6 +18,13 @@ OUT_OF_REACH = {
     # A password. (hooks.py signs in, or nobody would get anywhere.)
     "iam_change_password",
     "iam_login",
+    # Another's password, typed twice.
+    "iam_set_password",
+    # A code that an authenticator app shows.
+    "iam_remove_totp",
+    "iam_replace_recovery_codes",
+    # Someone else who has a second factor.
+    "reset_totp",
     # A minute since the mail before.
     "resend_invitation",
     "resend_invitation_in_place",

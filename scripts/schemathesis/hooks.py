@@ -14,7 +14,14 @@ import requests
 import schemathesis
 
 SIGNED = "record_email_events"
-ENDS_SESSIONS = ["iam_logout", "iam_logoutall", "iam_revoke_sessions"]
+ENDS_SESSIONS = [
+    "iam_logout",
+    "iam_logoutall",
+    "iam_revoke_sessions",
+    "iam_set_up_totp",
+    "iam_set_password",
+    "reset_totp",
+]
 
 
 def sign_in(who):

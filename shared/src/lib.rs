@@ -19,11 +19,13 @@ pub mod outbox;
 pub mod page;
 pub mod parked;
 pub mod relay;
+pub mod seal;
 pub mod secret;
 pub mod signature;
 pub mod telemetry;
 pub mod tenant;
 pub mod text;
+pub(crate) mod ticket;
 pub mod tls;
 pub mod trace;
 
@@ -36,6 +38,7 @@ pub mod passwords;
 pub mod roles;
 pub mod schedules;
 pub mod sessions;
+pub mod totp;
 pub mod users;
 
 pub use error::{Error, FieldError, Refusal, Result};

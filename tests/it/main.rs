@@ -28,6 +28,8 @@ mod restore;
 mod schedules;
 mod secrets;
 mod sessions;
+mod set_password;
 mod stop;
+mod totp;
 mod traces;
 mod users;

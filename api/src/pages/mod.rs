@@ -13,6 +13,7 @@ mod passwords;
 mod reminders;
 mod render;
 mod sessions;
+mod totp;
 mod visit;
 mod words;
 
@@ -22,6 +23,7 @@ use poem::{Route, get, post};
 
 const HOME: &str = "/";
 const SIGN_IN: &str = "/sign-in";
+const SIGN_IN_CODE: &str = "/sign-in/code";
 const SIGN_OUT: &str = "/sign-out";
 const ACCEPT: &str = "/invitations/accept";
 const DECLINE: &str = "/invitations/decline";
@@ -29,13 +31,16 @@ const DECLINED: &str = "/invitations/declined";
 const ASK_RESET: &str = "/password-reset";
 const RESET_ASKED: &str = "/password-reset/sent";
 const CONFIRM_RESET: &str = "/password-reset/confirm";
+const CHANGE_PASSWORD: &str = "/password-change";
+const SECOND_FACTOR: &str = "/second-factor";
 const STOP_REMINDERS: &str = "/reminders/stop";
 const REMINDERS_STOPPED: &str = "/reminders/stopped";
 
 /// Where pages are: errors there are pages too, whatever the client says it likes.
-const ALL: [&str; 11] = [
+const ALL: [&str; 14] = [
     HOME,
     SIGN_IN,
+    SIGN_IN_CODE,
     SIGN_OUT,
     ACCEPT,
     DECLINE,
@@ -43,6 +48,8 @@ const ALL: [&str; 11] = [
     ASK_RESET,
     RESET_ASKED,
     CONFIRM_RESET,
+    CHANGE_PASSWORD,
+    SECOND_FACTOR,
     STOP_REMINDERS,
     REMINDERS_STOPPED,
 ];
@@ -51,7 +58,8 @@ const ALL: [&str; 11] = [
 pub(crate) fn methods(path: &str) -> &'static str {
     match path {
         SIGN_OUT => "POST",
-        SIGN_IN | ACCEPT | DECLINE | ASK_RESET | CONFIRM_RESET | STOP_REMINDERS => "GET, HEAD, POST",
+        SIGN_IN | SIGN_IN_CODE | ACCEPT | DECLINE | ASK_RESET | CONFIRM_RESET | CHANGE_PASSWORD | SECOND_FACTOR
+        | STOP_REMINDERS => "GET, HEAD, POST",
         _ => "GET, HEAD",
     }
 }
@@ -61,6 +69,7 @@ pub(crate) fn routes() -> Route {
     Route::new()
         .at(HOME, get(sessions::home))
         .at(SIGN_IN, get(sessions::ask).post(sessions::sign_in))
+        .at(SIGN_IN_CODE, get(sessions::ask_code).post(sessions::enter_code))
         .at(SIGN_OUT, post(sessions::sign_out))
         .at(ACCEPT, get(invitations::ask).post(invitations::accept))
         .at(DECLINE, get(invitations::ask_decline).post(invitations::decline))
@@ -68,6 +77,8 @@ pub(crate) fn routes() -> Route {
         .at(ASK_RESET, get(passwords::ask).post(passwords::request))
         .at(RESET_ASKED, get(passwords::requested))
         .at(CONFIRM_RESET, get(passwords::choose).post(passwords::confirm))
+        .at(CHANGE_PASSWORD, get(passwords::ask_change).post(passwords::change))
+        .at(SECOND_FACTOR, get(totp::show).post(totp::set_up))
         .at(STOP_REMINDERS, get(reminders::ask).post(reminders::stop))
         .at(REMINDERS_STOPPED, get(reminders::stopped))
         .at("/assets/app.css", get(assets::style))

@@ -5,45 +5,67 @@ mod hashing;
 mod policy;
 mod purge;
 mod reset;
+mod set;
 
-pub use change::{Change, change};
+pub use change::{Change, change, change_by_ticket, preview_change};
 pub use hashing::Hasher;
 pub(crate) use policy::policy_of;
 pub use policy::{Wearer, check_policy, check_same};
 pub use purge::purge_some;
-pub use reset::{ResetPreview, confirm_reset, preview_reset, request_reset};
+pub use reset::{confirm_reset, preview_reset, request_reset};
 pub(crate) use reset::{mail_link, supersede};
+pub use set::set;
 
 use crate::db::Tx;
-use crate::emails::{self, Kind, NewEmail};
+use crate::emails::{self, Kind};
 use crate::error::Result;
 use crate::ids::{OrganizationId, UserId};
-use crate::outbox::Lane;
+
+/// What the pages that ask for a new password show.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "as in the organization and the user")]
+pub struct PasswordPreview {
+    pub organization_name: String,
+    pub organization_slug: String,
+    pub branding: serde_json::Value,
+    pub email: String,
+    pub password_min_length: i32,
+    pub locale: String,
+}
+
+impl PasswordPreview {
+    fn wearer(&self) -> Wearer<'_> {
+        Wearer { email: &self.email, organization: &self.organization_name }
+    }
+}
+
+/// By which way someone comes to a new password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// He changed it himself.
+    Change,
+    /// He chose it with a mailed link, which shows that the address is his.
+    Link,
+    /// An administrator has set it, and knows it: it is good for choosing another one only.
+    Administrator,
+}
 
 /// Puts a hash in place of the one there is, makes links to choose another dead, and tells the user.
-async fn store(tx: &mut Tx, user: UserId, hash: &str, verifies_email: bool) -> Result<()> {
+async fn store(tx: &mut Tx, user: UserId, hash: &str, way: Way) -> Result<()> {
     supersede(tx, user).await?;
-    let row = sqlx::query!(
-        r#"update users u set password_hash = $3, password_changed_at = $4, is_email_verified = is_email_verified or $5
-           from organizations o
-           where u.organization_id = $1 and u.id = $2 and o.organization_id = u.organization_id
-           returning u.email, coalesce(u.preferences ->> 'lang', o.locale) as "locale!""#,
+    sqlx::query!(
+        "update users set password_hash = $3, password_changed_at = $4, is_email_verified = is_email_verified or $5,
+             must_change_password = $6
+         where organization_id = $1 and id = $2",
         tx.organization_id() as OrganizationId,
         user as UserId,
         hash,
         tx.now(),
-        verifies_email
+        way == Way::Link,
+        way == Way::Administrator
     )
-    .fetch_one(tx.connection())
+    .execute(tx.connection())
     .await?;
-    let email = NewEmail {
-        kind: Kind::PasswordChanged,
-        to: &row.email,
-        locale: &row.locale,
-        invitation: None,
-        user_id: Some(user),
-        password_reset_id: None,
-    };
-    emails::queue(tx, email, Lane::Interactive).await?;
-    Ok(())
+    let kind = if way == Way::Administrator { Kind::PasswordSet } else { Kind::PasswordChanged };
+    emails::queue_to_user(tx, kind, user).await
 }

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
-use super::{Hasher, Wearer, check_policy, store};
+use super::{Hasher, PasswordPreview, Way, check_policy, store};
 use crate::access::{Actor, Origin};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
@@ -28,25 +28,7 @@ const RESETS_AN_HOUR: i64 = 5;
 struct GoodReset {
     id: PasswordResetId,
     user_id: UserId,
-    shown: ResetPreview,
-}
-
-/// What the page that asks for the new password shows.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "as in the organization and the user")]
-pub struct ResetPreview {
-    pub organization_name: String,
-    pub organization_slug: String,
-    pub branding: serde_json::Value,
-    pub email: String,
-    pub password_min_length: i32,
-    pub locale: String,
-}
-
-impl GoodReset {
-    fn wearer(&self) -> Wearer<'_> {
-        Wearer { email: &self.shown.email, organization: &self.shown.organization_name }
-    }
+    shown: PasswordPreview,
 }
 
 /// Begins a reset for whoever has this address or user name, if anyone: the caller can't tell.
@@ -156,7 +138,7 @@ async fn get_good_reset(tx: &mut Tx, id: PasswordResetId) -> Result<GoodReset> {
     if row.valid_until <= tx.now() {
         return dead("link_expired", "This link has expired. Ask for a new one.");
     }
-    let shown = ResetPreview {
+    let shown = PasswordPreview {
         organization_name: row.organization_name,
         organization_slug: row.organization_slug,
         branding: row.branding,
@@ -168,7 +150,7 @@ async fn get_good_reset(tx: &mut Tx, id: PasswordResetId) -> Result<GoodReset> {
 }
 
 /// Whose password a link is for, if it is good still. Changes nothing.
-pub async fn preview_reset(db: &Db, links: &Links, token: &str) -> Result<ResetPreview> {
+pub async fn preview_reset(db: &Db, links: &Links, token: &str) -> Result<PasswordPreview> {
     let link = links.read(LinkKind::Password, token).ok_or_else(link_dead)?;
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, Origin::default()).await?;
     Ok(get_good_reset(&mut tx, link.id.into()).await?.shown)
@@ -191,7 +173,7 @@ pub async fn confirm_reset(
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin.clone()).await?;
     let reset = get_good_reset(&mut tx, id).await?;
     drop(tx);
-    check_policy("new_password", password, reset.shown.password_min_length, &reset.wearer())?;
+    check_policy("new_password", password, reset.shown.password_min_length, &reset.shown.wearer())?;
     let hash = hasher.hash(password).await?;
     // Hashing takes a while, so no transaction was held open: look again.
     let actor = Actor::User { id: reset.user_id, name: reset.shown.email.clone(), credential: None };
@@ -205,7 +187,7 @@ pub async fn confirm_reset(
     )
     .execute(tx.connection())
     .await?;
-    store(&mut tx, reset.user_id, &hash, true).await?;
+    store(&mut tx, reset.user_id, &hash, Way::Link).await?;
     sessions::kill_all(&mut tx, reset.user_id, None).await?;
     tx.audit(Event::new("password.reset", "user", reset.user_id, &reset.shown.email)).await?;
     tx.commit().await

@@ -38,6 +38,7 @@ pub struct User {
     pub keep_local_login: bool,
     pub is_third_party: bool,
     pub is_email_verified: bool,
+    pub has_mfa_enabled: bool,
     pub expiry_date: Option<NaiveDate>,
     pub observation: Option<String>,
     pub date_joined: DateTime<Utc>,
@@ -54,6 +55,8 @@ pub struct User {
 const COLUMNS: &str = "u.id, u.number, u.username, u.email, u.first_name, u.last_name, u.is_active, u.is_superuser, u.is_local, \
      u.keep_local_login, u.is_third_party, u.is_email_verified, u.expiry_date, u.observation, u.date_joined, u.last_login, \
      u.profile, u.preferences, u.version, \
+     exists (select from totp_secrets t where t.organization_id = u.organization_id and t.user_id = u.id \
+         and t.confirmed_at is not null) as has_mfa_enabled, \
      coalesce((select jsonb_agg(jsonb_build_object('id', g.id, 'str', g.name) order by g.name) \
          from user_group_members m join user_groups g on g.organization_id = m.organization_id and g.id = m.user_group_id \
          where m.organization_id = u.organization_id and m.user_id = u.id), '[]') as user_groups, \
@@ -176,7 +179,7 @@ async fn lock_superusers(tx: &mut Tx) -> Result<()> {
 }
 
 /// A user, locked for a change: nobody else changes him, or who is superuser, until this unit of work ends.
-async fn lock(tx: &mut Tx, id: UserId) -> Result<User> {
+pub(crate) async fn lock(tx: &mut Tx, id: UserId) -> Result<User> {
     lock_superusers(tx).await?;
     sqlx::query!(
         "select id from users where organization_id = $1 and id = $2 for no key update",
@@ -216,7 +219,7 @@ async fn keep_a_superuser(tx: &mut Tx, without: UserId) -> Result<()> {
 }
 
 /// Whether the caller holds everything the other holds: else changing the other's address would be a way to his rights.
-async fn may_manage(tx: &mut Tx, who: UserId, other: UserId) -> Result<()> {
+pub(crate) async fn may_manage(tx: &mut Tx, who: UserId, other: UserId) -> Result<()> {
     let row = sqlx::query!(
         r#"select (me.is_superuser or (not he.is_superuser and not exists (
                    select h.permission from held_permissions(he.id) h
