@@ -197,7 +197,7 @@ async fn a_second_factor_is_switched_off_with_a_code_only() {
     let admin = app.organization("acme").administrator().await;
     remove(&admin, "123456").await.problem(409, "totp_not_enabled");
     let (phone, recovery) = admin.enroll(&app.clock).await;
-    admin.delete("/iam/totp").await.any_problem();
+    let _ = admin.delete("/iam/totp").await.any_problem();
     remove(&admin, "123456").await.invalid("code", "invalid_code");
     remove(&admin, &phone.code()).await.no_content();
     app.anonymous().sign_in("acme", &admin.email, PASSWORD).await.ok();
@@ -296,7 +296,7 @@ async fn what_is_no_code_is_refused_whatever_it_is() {
         app.clock.advance(minutes(2));
     }
     for body in [json!({ "code": 123_456 }), json!({ "code": ["123456"] }), json!({ "secret": "x" }), json!([])] {
-        admin.post("/iam/totp", body).await.any_problem();
+        let _ = admin.post("/iam/totp", body).await.any_problem();
     }
     admin.post("/iam/totp", json!({ "code": Value::Null })).await.created();
     app.finish().await;
