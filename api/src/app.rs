@@ -8,6 +8,7 @@ use tenantry_shared::db::{Db, Tx};
 use tenantry_shared::organizations::Operator;
 use tenantry_shared::passwords::Hasher;
 use tenantry_shared::secret::Links;
+use tenantry_shared::sessions::SignInKeys;
 use tenantry_shared::signature::SigningSecret;
 
 use crate::auth::SignedIn;
@@ -19,6 +20,7 @@ pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) links: Links,
     pub(crate) hasher: Hasher,
+    pub(crate) sign_in_keys: SignInKeys,
     pub(crate) public_url: Arc<PublicUrl>,
     pub(crate) platform_slug: Arc<str>,
     pub(crate) redis: redis::Client,

@@ -1,9 +1,10 @@
 //! The credential of a request.
 
 use poem::http::header;
-use poem::{FromRequest, Request, RequestBody, Result};
+use poem::{Body, FromRequest, Request, RequestBody, Result};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use serde_json::Value;
 use tenantry_shared::access::{Caller, Origin};
 use tenantry_shared::sessions;
 
@@ -50,26 +51,95 @@ impl<'a> ApiExtractor<'a> for SignedIn {
     }
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
-        let value = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = value
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token"))
-            .map(|(_, token)| token.trim())
-            .ok_or_else(|| Problem::from(sessions::not_signed_in()))?;
-        Self::resolve(request, token).await
+        let signed_in = resolve(request).await?;
+        if signed_in.caller.must_enroll {
+            return Err(Problem::from(sessions::enrollment_required()).into());
+        }
+        Ok(signed_in)
     }
 }
 
-impl SignedIn {
-    /// Who holds this token.
-    pub(crate) async fn resolve(request: &Request, token: &str) -> Result<Self> {
-        let app: &App = request.data().ok_or_else(|| Problem::internal(&"the app is missing"))?;
-        let caller = sessions::authenticate(&app.db, token).await.map_err(Problem::from)?;
-        let span = tracing::Span::current();
-        span.record("organization", &caller.organization_slug);
-        span.record("actor", tracing::field::display(caller.user_id));
-        Ok(Self { caller, origin: origin(request) })
+/// The same, also of someone who has yet to set up the second factor that his organization demands: for the few operations
+/// that take him there, and out.
+#[derive(Clone, Debug)]
+pub(crate) struct Enrolling(pub(crate) SignedIn);
+
+impl<'a> ApiExtractor<'a> for Enrolling {
+    const TYPES: &'static [ApiExtractorType] = SignedIn::TYPES;
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        SignedIn::register(registry);
     }
+
+    fn security_schemes() -> Vec<&'static str> {
+        SignedIn::security_schemes()
+    }
+
+    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
+        Ok(Self(resolve(request).await?))
+    }
+}
+
+/// Who changes his password: someone who is signed in, or someone without a credential whose body has a `change_token`.
+#[derive(Debug)]
+pub(crate) enum Changing {
+    SignedIn(Box<SignedIn>),
+    ByTicket(Origin),
+}
+
+impl<'a> ApiExtractor<'a> for Changing {
+    const TYPES: &'static [ApiExtractorType] = SignedIn::TYPES;
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        SignedIn::register(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        SignedIn::security_schemes()
+    }
+
+    fn has_security_fallback() -> bool {
+        true
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        options: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        if request.headers().contains_key(header::AUTHORIZATION) {
+            return Ok(Self::SignedIn(Box::new(SignedIn::from_request(request, body, options).await?)));
+        }
+        // Whether it has one; what else is right or wrong with it is told to nobody who has none.
+        let bytes = body.take()?.into_bytes().await?;
+        let has_ticket = serde_json::from_slice::<Value>(&bytes).is_ok_and(|body| body["change_token"].is_string());
+        *body = RequestBody::new(Body::from(bytes));
+        if has_ticket {
+            Ok(Self::ByTicket(origin(request)))
+        } else {
+            Err(Problem::from(sessions::not_signed_in()).into())
+        }
+    }
+}
+
+/// Who sent this request.
+async fn resolve(request: &Request) -> Result<SignedIn> {
+    let value = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = value
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token"))
+        .map(|(_, token)| token.trim())
+        .ok_or_else(|| Problem::from(sessions::not_signed_in()))?;
+    let app: &App = request.data().ok_or_else(|| Problem::internal(&"the app is missing"))?;
+    let caller = sessions::authenticate(&app.db, token).await.map_err(Problem::from)?;
+    let span = tracing::Span::current();
+    span.record("organization", &caller.organization_slug);
+    span.record("actor", tracing::field::display(caller.user_id));
+    Ok(SignedIn { caller, origin: origin(request) })
 }
 
 /// Where a request came from, as the edge found it.

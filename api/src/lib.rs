@@ -34,6 +34,7 @@ mod role_assignments;
 mod roles;
 mod sessions;
 mod settings;
+mod totp;
 mod user_groups;
 mod users;
 
@@ -49,6 +50,7 @@ use tenantry_shared::db::Db;
 use tenantry_shared::passwords::Hasher;
 use tenantry_shared::relay;
 use tenantry_shared::secret::Links;
+use tenantry_shared::sessions::SignInKeys;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -92,8 +94,10 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
     let db = Db::new(&config.database, clock.clone()).map_err(trouble)?;
     let redis = config.redis.client()?;
     let public_url = config.common.public_url()?;
+    let secret_key = config.common.secret_key()?;
     let app = app::App {
-        links: Links::new(&config.common.secret_key()?).map_err(trouble)?,
+        links: Links::new(&secret_key).map_err(trouble)?,
+        sign_in_keys: SignInKeys::new(&secret_key).map_err(trouble)?,
         hasher: Hasher::default(),
         redis: redis.clone(),
         email_events_secret: config.email_events_secret()?,

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     audit_events, email_events, email_suppressions, emails, folders, invitations, jobs, organizations, passwords,
-    permissions, personal_access_tokens, role_assignments, roles, sessions, settings, user_groups, users,
+    permissions, personal_access_tokens, role_assignments, roles, sessions, settings, totp, user_groups, users,
 };
 
 const ABOUT: &str = "\
@@ -22,6 +22,10 @@ Organizations, their people, invitations by mail and sign-in, for a B2B product.
 
 **Organizations.** Everything below `/v1/orgs/{organization_slug}` belongs to one organization. A credential belongs to one \
 organization too: under another's slug, and for another's ids, every answer is 404.
+
+**A second factor** may be demanded by an organization: whoever has none then gets 403 `mfa_enrollment_required` from every \
+operation but those that set one up (`iam_totp`, `iam_set_up_totp`) and `iam_logout`, with a session and with a personal access \
+token alike.
 
 **Errors** are `application/problem+json` (RFC 9457) with a stable `code`; `errors` names wrong fields.
 
@@ -56,7 +60,7 @@ pub(crate) enum Tags {
     RoleAssignments,
     /// What a role can allow, and who may do what where.
     Permissions,
-    /// Signing in, passwords, who I am.
+    /// Signing in, passwords, second factors, who I am.
     Iam,
     /// From an administrator's request to a signed-in invitee.
     Invitations,
@@ -76,6 +80,7 @@ type Apis = (
     sessions::own::Api,
     personal_access_tokens::Api,
     passwords::Api,
+    totp::Api,
     invitations::Api,
     invitations::invitees::Api,
     emails::Api,
@@ -98,6 +103,7 @@ pub(crate) fn service() -> OpenApiService<Apis, ()> {
         sessions::own::Api,
         personal_access_tokens::Api,
         passwords::Api,
+        totp::Api,
         invitations::Api,
         invitations::invitees::Api,
         emails::Api,

@@ -2,14 +2,18 @@
 
 use poem::web::Data;
 use poem_openapi::param::Path;
+use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use tenantry_shared::access::InPerson;
+use secrecy::SecretString;
+use tenantry_shared::access::{InPerson, SetPassword};
 use tenantry_shared::email_address::EmailAddress;
 use tenantry_shared::passwords::{self, Change};
+use tenantry_shared::sessions;
 use tenantry_shared::{Refusal, tenant::Tenant};
+use uuid::Uuid;
 
 use crate::app::App;
-use crate::auth::{From, SignedIn};
+use crate::auth::{Changing, From, SignedIn};
 use crate::input::{Body, Input};
 use crate::problem::ApiResult;
 use crate::reply::NoContent;
@@ -41,8 +45,8 @@ pub(crate) struct ConfirmIn {
 #[derive(Object)]
 #[oai(deny_unknown_fields)]
 pub(crate) struct ChangeIn {
-    /// The present password.
-    old_password: String,
+    /// The present password. With a `change_token`, which was given for it, it is not asked for again.
+    old_password: Option<String>,
     /// The new password: at least as many characters as the organization demands (15, if it says nothing else), at most 128,
     /// and nothing easy to guess.
     new_password: String,
@@ -51,11 +55,34 @@ pub(crate) struct ChangeIn {
     /// Whether personal access tokens end, too. Other sessions always do.
     #[oai(default)]
     revoke_tokens: bool,
+    /// What a sign-in gave with `password_change_required`, in place of a session.
+    change_token: Option<String>,
+}
+
+/// A password for someone else.
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+pub(crate) struct SetIn {
+    /// The user's id.
+    user: Uuid,
+    /// The new password: at least as many characters as the organization demands (15, if it says nothing else), at most 128,
+    /// and nothing easy to guess.
+    new_password: String,
+    /// The same again.
+    confirm_new_password: String,
+}
+
+/// Whose password was set.
+#[derive(Debug, Object)]
+pub(crate) struct SetOut {
+    /// The user's id.
+    user: Uuid,
 }
 
 impl Input for ResetIn {}
 impl Input for ConfirmIn {}
 impl Input for ChangeIn {}
+impl Input for SetIn {}
 
 /// 202, whoever asked.
 #[derive(ApiResponse)]
@@ -113,25 +140,76 @@ impl Api {
     /// Change one's own password
     ///
     /// All other sessions end. Errors: 400 `wrong_password` at `old_password`, or for a new one that is not good; 403
-    /// `session_required`, for a personal access token.
+    /// `session_required` with a personal access token; 409 `password_changed_meanwhile`.
+    ///
+    /// With a `change_token` no `Authorization` is needed, and none may be sent. A token works once, within ten minutes, and
+    /// not under another organization's slug. Sign in with the new password afterwards. Errors: 400 `password_unchanged` at
+    /// `new_password`; 401 `sign_in_again` for a token that is not, or no longer, good.
     #[oai(path = "/orgs/:organization_slug/iam/change-password", method = "post", operation_id = "iam_change_password")]
     async fn change(
         &self,
-        caller: SignedIn,
+        caller: Changing,
         app: Data<&App>,
         /// The organization's slug.
         organization_slug: Path<String>,
         body: Body<ChangeIn>,
     ) -> ApiResult<NoContent> {
-        let (tx, by) = app.enter::<InPerson>(&caller, &organization_slug).await?;
-        let ChangeIn { old_password, new_password, confirm_new_password, revoke_tokens } = body.0;
-        let change = Change {
-            old: old_password.into(),
-            new: new_password.into(),
-            confirm: confirm_new_password.into(),
-            revoke_tokens,
-        };
-        passwords::change(&app.db, &app.hasher, tx, &by, change, caller.origin.clone()).await?;
+        let ChangeIn { old_password, new_password, confirm_new_password, revoke_tokens, change_token } = body.0;
+        let (new, confirm) = (SecretString::from(new_password), SecretString::from(confirm_new_password));
+        let same = passwords::check_same("confirm_new_password", &new, &confirm);
+        match (caller, change_token) {
+            (Changing::SignedIn(caller), ticket) => {
+                let (tx, by) = app.enter::<InPerson>(&caller, &organization_slug).await?;
+                if ticket.is_some() {
+                    return Err(one_credential().into());
+                }
+                same?;
+                let old = old_password.ok_or_else(old_password_needed)?.into();
+                passwords::change(&app.db, &app.hasher, tx, &by, Change { old, new, revoke_tokens }, caller.origin.clone()).await?;
+            }
+            (Changing::ByTicket(origin), Some(ticket)) => {
+                same?;
+                let tenant = Tenant::find(&app.db, &organization_slug).await?;
+                let keys = &app.sign_in_keys;
+                passwords::change_by_ticket(&app.db, &app.hasher, keys, tenant.as_ref(), &ticket, &new, origin).await?;
+            }
+            (Changing::ByTicket(_), None) => return Err(sessions::not_signed_in().into()),
+        }
         Ok(NoContent::Done)
     }
+
+    /// Set someone's password
+    ///
+    /// For someone whom no mail reaches; whom it does is better helped by `iam_password_reset`, with which nobody but the user
+    /// ever knows the password. Needs `set_password`, and everything that this user holds. The user's sessions end, links to
+    /// choose a password die, and a mail tells about it. The next sign-in with this password is answered with 403
+    /// `password_change_required`, and leads to a password that only the user knows.
+    ///
+    /// Errors: 400 `not_found` at `user`, or for a password that is not good; 403 `outranked`; 409
+    /// `cannot_change_oneself`, `no_local_login`, `set_password_disabled` where the organization's settings forbid it.
+    #[oai(path = "/orgs/:organization_slug/iam/set-password", method = "post", operation_id = "iam_set_password")]
+    async fn set(
+        &self,
+        caller: SignedIn,
+        app: Data<&App>,
+        /// The organization's slug.
+        organization_slug: Path<String>,
+        body: Body<SetIn>,
+    ) -> ApiResult<Json<SetOut>> {
+        let (tx, by) = app.enter::<SetPassword>(&caller, &organization_slug).await?;
+        let SetIn { user, new_password, confirm_new_password } = body.0;
+        let (new, confirm) = (new_password.into(), confirm_new_password.into());
+        passwords::check_same("confirm_new_password", &new, &confirm)?;
+        passwords::set(&app.db, &app.hasher, tx, &by, user.into(), &new, caller.origin.clone()).await?;
+        Ok(Json(SetOut { user }))
+    }
+}
+
+fn old_password_needed() -> Refusal {
+    Refusal::invalid_field("old_password", "required", "old_password is needed.")
+}
+
+fn one_credential() -> Refusal {
+    let detail = "Send a session in Authorization, or a change_token in the body, and not both.";
+    Refusal::invalid_field("change_token", "invalid", detail)
 }

@@ -5,6 +5,7 @@ use poem::{IntoResponse, Response};
 use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchemaRef, Registry};
 use poem_openapi::types::{ToJSON, Type};
 use poem_openapi::{ApiResponse, Object};
+use secrecy::{ExposeSecret, SecretString};
 use tenantry_shared::error::{Error, FieldError, Kind, Refusal};
 use uuid::Uuid;
 
@@ -34,6 +35,9 @@ pub(crate) struct ProblemBody {
     id: Option<Uuid>,
     /// The id of this request, as in `X-Request-Id`. Quote it when you ask for help.
     request_id: String,
+    /// With `password_change_required` only: what `iam_change_password` takes in place of a session, once, within ten minutes.
+    #[oai(skip_serializing_if_is_none)]
+    change_token: Option<String>,
 }
 
 /// A field of the request that is wrong.
@@ -68,12 +72,22 @@ pub(crate) struct Problem {
     pub(crate) retry_after: Option<u64>,
     /// What was made by an earlier request.
     pub(crate) made: Option<Uuid>,
+    /// What takes a session's place for the one thing that has to be done first.
+    pub(crate) change_token: Option<SecretString>,
 }
 
 impl Problem {
     /// A problem without fields.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), errors: Vec::new(), retry_after: None, made: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            made: None,
+            change_token: None,
+        }
     }
 
     /// Not there for this caller.
@@ -118,6 +132,7 @@ impl Problem {
             message: self.detail.clone(),
             id: self.made,
             request_id: request_id.into(),
+            change_token: self.change_token.as_ref().map(|token| token.expose_secret().to_owned()),
         }
     }
 
@@ -153,7 +168,7 @@ impl From<Refusal> for Problem {
             Kind::TooOften(seconds) => (StatusCode::TOO_MANY_REQUESTS, Some(seconds)),
         };
         let errors = refusal.errors.into_iter().map(Into::into).collect();
-        Self { status, code: refusal.code, detail: refusal.detail.into_owned(), errors, retry_after, made: None }
+        Self { errors, retry_after, ..Self::new(status, refusal.code, refusal.detail) }
     }
 }
 

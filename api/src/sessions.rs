@@ -5,22 +5,24 @@ pub(crate) mod own;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use poem::http::StatusCode;
 use poem::web::Data;
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
 use poem_openapi::types::Any;
 use poem_openapi::{Object, OpenApi};
+use secrecy::SecretString;
 use serde_json::Value;
 use tenantry_shared::access::{InPerson, Oneself, Permission, list_grants};
-use tenantry_shared::sessions::{self, NewSession};
+use tenantry_shared::sessions::{self, Entry, NewSession, Shown};
 use tenantry_shared::{folders, organizations, users};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::auth::{From, SignedIn};
+use crate::auth::{Enrolling, From, SignedIn};
 use crate::input::{Body, Input};
 use crate::objects::{Shape as _, View};
-use crate::problem::ApiResult;
+use crate::problem::{ApiResult, Problem};
 use crate::reply::NoContent;
 use crate::users::UserOut;
 
@@ -34,7 +36,7 @@ pub(crate) struct LoginIn {
     username: String,
     /// The password.
     password: String,
-    /// A code of the second factor. Nobody has one yet, so it is not looked at.
+    /// A code of the second factor: of the authenticator app, or a recovery code. Not looked at where there is none.
     code: Option<String>,
 }
 
@@ -94,11 +96,27 @@ pub(crate) struct CurrentUser {
     is_admin: bool,
 }
 
+fn mfa_required() -> Problem {
+    let detail = "The password is right. Send it again with a code of the second factor.";
+    Problem::new(StatusCode::UNAUTHORIZED, "mfa_required", detail)
+}
+
+fn password_change_required(ticket: SecretString) -> Problem {
+    let detail = "An administrator has set this password. Choose one of your own with the change_token.";
+    Problem { change_token: Some(ticket), ..Problem::new(StatusCode::FORBIDDEN, "password_change_required", detail) }
+}
+
 #[OpenApi(tag = "super::openapi::Tags::Iam")]
 impl Api {
     /// Sign in
     ///
     /// With user name or address and password. Errors: 401 `invalid_credentials`, one answer for all that can be wrong.
+    ///
+    /// Whoever knows the password is told more. With a second factor: 401 `mfa_required` without a `code`, 401 `invalid_code`
+    /// with one that is wrong, too old or used before, 429 `too_many_codes` for a minute after the fifth wrong one in a row.
+    /// Where an administrator has set the password: 403 `password_change_required`, with a `change_token` that
+    /// `iam_change_password` takes in place of a session. Where the organization demands a second factor and there is none:
+    /// a session that does nothing but set one up.
     #[oai(path = "/orgs/:organization_slug/iam/login", method = "post", operation_id = "iam_login")]
     async fn login(
         &self,
@@ -108,10 +126,13 @@ impl Api {
         organization_slug: Path<String>,
         body: Body<LoginIn>,
     ) -> ApiResult<Json<SessionOut>> {
-        let LoginIn { username, password, code: _ } = body.0;
-        let session =
-            sessions::login(&app.db, &app.hasher, &organization_slug, &username, &password.into(), from.0).await?;
-        Ok(Json(session.into()))
+        let LoginIn { username, password, code } = body.0;
+        let shown = Shown { username: &username, password: &password.into(), code: code.as_deref() };
+        match sessions::login(&app.db, &app.hasher, &app.sign_in_keys, &organization_slug, &shown, from.0).await? {
+            Entry::Session(session) => Ok(Json(session.into())),
+            Entry::CodeNeeded(_) => Err(mfa_required()),
+            Entry::PasswordChangeNeeded(ticket) => Err(password_change_required(ticket)),
+        }
     }
 
     /// Sign out
@@ -120,12 +141,12 @@ impl Api {
     #[oai(path = "/orgs/:organization_slug/iam/logout", method = "post", operation_id = "iam_logout")]
     async fn logout(
         &self,
-        caller: SignedIn,
+        caller: Enrolling,
         app: Data<&App>,
         /// The organization's slug.
         organization_slug: Path<String>,
     ) -> ApiResult<NoContent> {
-        let (mut tx, by) = app.enter::<InPerson>(&caller, &organization_slug).await?;
+        let (mut tx, by) = app.enter::<InPerson>(&caller.0, &organization_slug).await?;
         sessions::logout(&mut tx, &by).await?;
         tx.commit().await?;
         Ok(NoContent::Done)

@@ -117,7 +117,7 @@ impl UserFields {
             is_third_party: user.is_third_party,
             is_sso: !user.is_local,
             is_email_verified: user.is_email_verified,
-            has_mfa_enabled: false,
+            has_mfa_enabled: user.has_mfa_enabled,
             expiry_date: user.expiry_date,
             observation: user.observation,
             date_joined: user.date_joined,

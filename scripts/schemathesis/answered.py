@@ -20,6 +20,13 @@ OUT_OF_REACH = {
     "iam_login",
     # A session of one's own: only the list of them tells its id.
     "iam_end_session",
+    # Another's password, typed twice.
+    "iam_set_password",
+    # A code that an authenticator app shows.
+    "iam_remove_totp",
+    "iam_replace_recovery_codes",
+    # Someone else who has a second factor.
+    "reset_totp",
     # A minute since the mail before.
     "resend_invitation",
     "resend_invitation_in_place",

@@ -14,7 +14,15 @@ import requests
 import schemathesis
 
 SIGNED = "record_email_events"
-ENDS_SESSIONS = ["iam_logout", "iam_logoutall", "iam_revoke_sessions", "iam_end_session"]
+ENDS_SESSIONS = [
+    "iam_logout",
+    "iam_logoutall",
+    "iam_revoke_sessions",
+    "iam_end_session",
+    "iam_set_up_totp",
+    "iam_set_password",
+    "reset_totp",
+]
 
 
 def sign_in(who):

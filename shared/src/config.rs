@@ -145,7 +145,8 @@ impl RedisConfig {
 #[derive(Clone, Debug, Args)]
 pub struct CommonConfig {
     /// At least 32 characters of random text. The keys of mailed links are derived from it: who knows it can make links;
-    /// changing it makes every link that is out there dead.
+    /// changing it makes every link
+    /// that is out there dead, and every authenticator app useless: people then need a recovery code, or an administrator.
     #[arg(long, env, hide_env_values = true)]
     pub secret_key: Option<SecretString>,
     /// A file that holds SECRET_KEY.

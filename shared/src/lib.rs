@@ -20,11 +20,13 @@ pub mod outbox;
 pub mod page;
 pub mod parked;
 pub mod relay;
+pub mod seal;
 pub mod secret;
 pub mod signature;
 pub mod telemetry;
 pub mod tenant;
 pub mod text;
+pub(crate) mod ticket;
 pub mod tls;
 pub mod trace;
 
@@ -41,6 +43,7 @@ pub mod roles;
 pub mod schedules;
 pub mod sessions;
 pub mod settings;
+pub mod totp;
 pub mod user_groups;
 pub mod users;
 

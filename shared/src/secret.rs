@@ -106,7 +106,7 @@ pub fn sha256(bytes: &[u8]) -> Vec<u8> {
     Sha256::digest(bytes).to_vec()
 }
 
-fn fill_random(bytes: &mut [u8]) -> Result<()> {
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<()> {
     rand::rngs::SysRng
         .try_fill_bytes(bytes)
         .map_err(|e| Error::Internal(format!("the system gave no random numbers: {e}")))
@@ -127,7 +127,7 @@ impl SecretKey {
         Self(Hkdf::new(None, material))
     }
 
-    fn derive(&self, purpose: &str) -> Result<[u8; 32]> {
+    pub(crate) fn derive(&self, purpose: &str) -> Result<[u8; 32]> {
         let mut key = [0; 32];
         self.0
             .expand(purpose.as_bytes(), &mut key)

@@ -147,6 +147,14 @@ impl TestApp {
         Self { address, _api: api, worker: Some(worker), smtp, namespace, is_finished: AtomicBool::new(false), clock }
     }
 
+    /// Starts another API beside the first, which shares nothing with it but what all processes share. Answers whoever calls
+    /// it, and what must be kept as long as it shall run.
+    pub async fn another_api(&self) -> (Caller, tenantry_api::Running) {
+        let (database, redis) = (&self.address.database, required("TEST_REDIS_URL"));
+        let (url, api) = start_api(database, &redis, &self.namespace, &self.clock, &[]).await;
+        (Arc::new(Address::new(url, Arc::clone(database), &self.clock)).anonymous(), api)
+    }
+
     /// Where it answers.
     #[must_use]
     pub fn url(&self) -> &str {

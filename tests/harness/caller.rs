@@ -4,13 +4,15 @@ use std::future::IntoFuture;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tenantry_shared::clock::Clock;
 use uuid::Uuid;
 
-use crate::Link;
 use crate::app::Address;
+use crate::{Authenticator, Link};
 
 /// A password that the policy takes, for all who need one.
 pub const PASSWORD: &str = "correct horse battery xylophone";
@@ -137,6 +139,23 @@ impl Caller {
     #[track_caller]
     pub fn sign_in(&self, slug: &str, username: &str, password: &str) -> Call {
         self.post(&format!("/v1/orgs/{slug}/iam/login"), json!({ "username": username, "password": password }))
+    }
+
+    /// The same with a code of the second factor.
+    #[track_caller]
+    pub fn sign_in_with_code(&self, slug: &str, username: &str, password: &str, code: &str) -> Call {
+        let body = json!({ "username": username, "password": password, "code": code });
+        self.post(&format!("/v1/orgs/{slug}/iam/login"), body)
+    }
+
+    /// Sets up a second factor. Answers the app, whose next code is not used yet, and the recovery codes.
+    pub async fn enroll(&self, clock: &Clock) -> (Authenticator, Vec<String>) {
+        // At the beginning of a step: it does not end while a test uses its codes.
+        clock.advance(TimeDelta::seconds(30 - clock.now().timestamp().rem_euclid(30)));
+        let app = Authenticator::of(&self.post("/iam/totp", json!({})).await.created(), clock);
+        let answer = self.post("/iam/totp", json!({ "code": app.code_in(-1) })).await.ok();
+        let codes = answer["recovery_codes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        (app, codes.map(str::to_owned).collect())
     }
 
     /// A new session of the same person, who has [`PASSWORD`].

@@ -5,6 +5,7 @@
 //! things no answer shows: rows of an outbox, digests of an organization.
 
 mod app;
+mod authenticator;
 mod browser;
 mod caller;
 mod collector;
@@ -19,6 +20,7 @@ mod smtp;
 mod wait;
 
 pub use app::{Builder, TestApp};
+pub use authenticator::Authenticator;
 pub use browser::Browser;
 pub use caller::{Answer, Call, Caller, PASSWORD};
 pub use collector::{Collector, TracedSpan};

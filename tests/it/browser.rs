@@ -1,6 +1,6 @@
 //! The pages, in a real browser the size of a phone. Pictures of them are below `target/screenshots/`.
 
-use harness::{Browser, PASSWORD, TestApp};
+use harness::{Authenticator, Browser, PASSWORD, TestApp, minutes};
 use serde_json::json;
 
 #[tokio::test]
@@ -152,5 +152,120 @@ async fn pages_allow_no_script_no_framing_and_nothing_from_elsewhere() {
     );
     let lost = app.anonymous().get(&format!("{}/nowhere", app.url())).header("accept", "text/html").await;
     assert_eq!((lost.status.as_u16(), lost.header("content-type")), (404, "text/html; charset=utf-8"));
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn whoever_has_a_second_factor_signs_in_in_two_steps() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let (phone, _) = admin.enroll(&app.clock).await;
+    let browser = Browser::start().await;
+    let sign_in = format!("{}/sign-in?organization=acme&login_hint=admin@acme.example", app.url());
+    let first_step = async || {
+        browser.open(&sign_in).await;
+        browser.fill("Password", PASSWORD).await;
+        browser.press("Sign in").await;
+    };
+
+    browser.open(&format!("{}/sign-in/code", app.url())).await;
+    assert_eq!(browser.address().await.path(), "/sign-in", "the second step needs the first");
+    first_step().await;
+    browser.until_it_says("One more step").await;
+    assert_eq!(browser.address().await.path(), "/sign-in/code");
+    assert!(!browser.source().await.contains(PASSWORD), "the password is not carried along");
+    assert!(browser.content_width().await <= 390, "a phone need not scroll sideways");
+    browser.screenshot("sign-in-code").await;
+    browser.open(&format!("{}/", app.url())).await;
+    assert_eq!(browser.address().await.path(), "/sign-in", "half a sign-in is none");
+    browser.open(&format!("{}/sign-in/code", app.url())).await;
+    browser.fill("Code", "12345").await;
+    browser.press("Sign in").await;
+    browser.until_it_says("This code is wrong").await;
+    browser.screenshot("sign-in-code-refused").await;
+    browser.fill("Code", &phone.code()).await;
+    browser.press("Sign in").await;
+    browser.until_it_says("admin@acme.example").await;
+    browser.screenshot("home-with-second-factor").await;
+
+    first_step().await;
+    browser.until_it_says("One more step").await;
+    app.clock.advance(minutes(5));
+    browser.fill("Code", &phone.code()).await;
+    browser.press("Sign in").await;
+    browser.until_it_says("took too long").await;
+    assert_eq!(browser.address().await.path(), "/sign-in");
+    browser.close().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn whoever_was_given_a_password_chooses_another_one_before_he_gets_in() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let bob = admin.member("bob@example.com", "reader").await;
+    let given = "an administrator knows this lemur";
+    let body = json!({ "user": bob.id, "new_password": given, "confirm_new_password": given });
+    admin.post("/iam/set-password", body).await.ok();
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/sign-in?organization=acme&login_hint=bob@example.com", app.url())).await;
+    browser.fill("Password", given).await;
+    browser.press("Sign in").await;
+    browser.until_it_says("that only you know").await;
+    assert_eq!(browser.address().await.path(), "/password-change");
+    browser.screenshot("password-change").await;
+    let choose = async |password: &str| {
+        browser.fill("New password", password).await;
+        browser.fill("once more", password).await;
+        browser.press("Save").await;
+    };
+    choose(given).await;
+    browser.until_it_says("has set").await;
+    browser.screenshot("password-change-refused").await;
+    choose("several unrelated zebras juggle").await;
+    browser.until_it_says("new password is saved").await;
+    browser.fill("Password", "several unrelated zebras juggle").await;
+    browser.press("Sign in").await;
+    browser.until_it_says("bob@example.com").await;
+    assert_eq!(browser.address().await.path(), "/");
+    browser.open(&format!("{}/password-change", app.url())).await;
+    assert_eq!(browser.address().await.path(), "/sign-in", "once");
+    browser.close().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn where_a_second_factor_is_demanded_the_pages_lead_to_one() {
+    let app = TestApp::start().await;
+    app.organization("acme").administrator().await;
+    app.database().execute("update organizations set mfa_required = true where slug = 'acme'").await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/sign-in?organization=acme&login_hint=admin@acme.example", app.url())).await;
+    browser.fill("Password", PASSWORD).await;
+    browser.press("Sign in").await;
+    browser.until_it_says("demands a second factor").await;
+    assert_eq!(browser.address().await.path(), "/second-factor");
+    browser.screenshot("second-factor").await;
+    browser.press("Set up").await;
+    browser.until_it_says("Scan this picture").await;
+    assert!(browser.content_width().await <= 390, "a phone need not scroll sideways");
+    browser.screenshot_of_all("second-factor-scan").await;
+    let secret = browser.run("return document.querySelector('#secret').textContent").await;
+    let phone = Authenticator::of_secret(secret.as_str().expect("a secret"), &app.clock);
+    browser.fill("Code", "12345").await;
+    browser.press("Switch on").await;
+    browser.until_it_says("This code is wrong").await;
+    browser.screenshot("second-factor-refused").await;
+    browser.fill("Code", &phone.code()).await;
+    browser.press("Switch on").await;
+    browser.until_it_says("recovery codes").await;
+    browser.prefer("dark").await;
+    browser.screenshot_of_all("second-factor-codes").await;
+    browser.follow("kept them").await;
+    browser.until_it_says("admin@acme.example").await;
+    browser.follow("Second factor").await;
+    browser.until_it_says("Recovery codes left: 10").await;
+    browser.screenshot("second-factor-on").await;
+    browser.close().await;
     app.finish().await;
 }

@@ -4,8 +4,8 @@ use harness::{Browser, TestApp, repository};
 use serde_json::json;
 use tenantry_worker::mail::{
     AccountExpiringMail, Branding, Context, InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail,
-    InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, Rendered, WelcomeMail,
-    render,
+    InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, PasswordSetMail, Rendered,
+    SecondFactorRemovedMail, WelcomeMail, render,
 };
 
 const LANGUAGES: [&str; 3] = ["en", "de", "fr"];
@@ -36,6 +36,8 @@ fn naming(mail: Mail, name: &str) -> Mail {
         Mail::InvitationBounced(mail) => InvitationBouncedMail { organization, inviter_first_name, ..mail }.into(),
         Mail::InvitationReminder(mail) => InvitationReminderMail { organization, inviter, role, ..mail }.into(),
         Mail::AccountExpiring(mail) => AccountExpiringMail { organization, first_name, ..mail }.into(),
+        Mail::PasswordSet(mail) => PasswordSetMail { organization, first_name, ..mail }.into(),
+        Mail::SecondFactorRemoved(mail) => SecondFactorRemovedMail { organization, first_name, ..mail }.into(),
     }
 }
 

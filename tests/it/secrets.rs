@@ -11,6 +11,7 @@ use tenantry_shared::clock::Clock;
 use tenantry_worker::mail::Mail;
 
 const NEW_PASSWORD: &str = "several unrelated zebras juggle";
+const SET_PASSWORD: &str = "an administrator knows this lemur";
 const WRONG_PASSWORD: &str = "a wrong password of his";
 const BOB: &str = "Bob.Builder@example.com";
 
@@ -72,6 +73,42 @@ async fn use_tokens(tenantry: &Processes, admin: &Caller) -> Vec<String> {
     let cookie = answer.header("set-cookie").split(['=', ';']).nth(1).expect("a cookie").to_owned();
     assert!(cookie.starts_with("tnt_s_"), "{}", answer.whole());
     vec![personal, opened, used, cookie]
+}
+
+/// Second factors, and a password that an administrator sets and that gives way to another one.
+async fn use_second_factors(tenantry: &Processes, admin: &Caller) -> Vec<String> {
+    let heidi = admin.member("heidi@example.com", "reader").await;
+    let pending = admin.post("/iam/totp", json!({})).await.created();
+    let (phone, codes) = heidi.enroll(&Clock::default()).await;
+    let stranger = tenantry.anonymous().under("acme");
+    let form = format!("organization=acme&username=heidi%40example.com&password={PASSWORD}").replace(' ', "+");
+    let page = stranger.post(&format!("{}/sign-in", tenantry.url()), json!({})).header("origin", tenantry.url());
+    let page = page.body("application/x-www-form-urlencoded", form).await;
+    let cookie = page.header("set-cookie").split(['=', ';']).nth(1).expect("a ticket").to_owned();
+    assert!(cookie.len() > 60 && page.header("location") == "/sign-in/code", "{}", page.whole());
+    stranger.sign_in_with_code("acme", "heidi@example.com", PASSWORD, &phone.code()).await.ok();
+    let set = json!({ "user": heidi.id, "new_password": SET_PASSWORD, "confirm_new_password": SET_PASSWORD });
+    admin.post("/iam/set-password", set).await.ok();
+    let answer = stranger.sign_in_with_code("acme", "heidi@example.com", SET_PASSWORD, &codes[0]).await;
+    let token = answer.problem(403, "password_change_required")["change_token"].as_str().expect("a token").to_owned();
+    let change = json!({ "change_token": token, "new_password": NEW_PASSWORD, "confirm_new_password": NEW_PASSWORD });
+    stranger.post("/iam/change-password", change).await.no_content();
+    let in_use = admin.member("ivan@example.com", "reader").await.enroll(&Clock::default()).await;
+    admin.delete(&format!("/users/{}/totp", heidi.id)).await.no_content();
+    let mut secrets = vec![cookie, token, SET_PASSWORD.to_owned()];
+    for secret in [pending["secret"].as_str().unwrap_or_default().to_owned(), phone.secret(), in_use.0.secret()] {
+        // As bytes too, in the form in which Postgres writes them.
+        let bytes: String = secret_bytes(&secret).iter().map(|byte| format!("{byte:02x}")).collect();
+        secrets.extend([bytes, secret]);
+    }
+    let codes = codes.into_iter().chain(in_use.1);
+    secrets.extend(codes.flat_map(|code| [code.replace('-', ""), code.to_uppercase(), code]));
+    tenantry.settle().await;
+    secrets
+}
+
+fn secret_bytes(base32: &str) -> Vec<u8> {
+    totp_rs::Secret::try_from_base32(base32).expect("base32").as_bytes().to_vec()
 }
 
 /// What happens by itself: a bounce, a reminder, and a word about an account that ends.
@@ -143,11 +180,12 @@ async fn dump_under_way(tenantry: &mut Processes, admin: &Caller) -> ((String, S
 }
 
 #[tokio::test]
-async fn dumps_and_logs_hold_no_token_link_password_or_session() {
+async fn dumps_and_logs_hold_no_token_link_password_session_or_seed() {
     let mut tenantry = Processes::start().await;
     let admin = tenantry.administrator_of("acme").await;
     let mut secrets = vec![PASSWORD.to_owned(), NEW_PASSWORD.to_owned(), admin.token().to_owned()];
     secrets.extend(use_links(&tenantry, &admin).await);
+    secrets.extend(use_second_factors(&tenantry, &admin).await);
     secrets.extend(let_time_pass(&tenantry, &admin).await);
     let ((postgres_under_way, redis_under_way), links) = dump_under_way(&mut tenantry, &admin).await;
     secrets.extend(links);

@@ -10,6 +10,9 @@ use crate::paging;
 
 const ID: &str = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
 
+/// What an answer shows only where it has it: members of a problem that not all problems have.
+const SOMETIMES: [&str; 1] = ["change_token"];
+
 /// Adds what the generator leaves out, and takes away the problems that an operation can't have.
 pub(super) fn complete(document: &mut Value) {
     let (asked, answered) = (named(document, "requestBody"), named(document, "responses"));
@@ -80,7 +83,10 @@ fn patched(document: &Value) -> BTreeSet<String> {
 fn describe_nulls(schema: &mut Value, is_answer: bool, is_patch: bool) {
     let required = schema["required"].as_array().cloned().unwrap_or_default();
     let Some(properties) = schema["properties"].as_object_mut() else { return };
-    for (name, property) in properties.iter_mut().filter(|(name, _)| !required.contains(&json!(name))) {
+    for (name, property) in properties
+        .iter_mut()
+        .filter(|(name, _)| !required.contains(&json!(name)) && !SOMETIMES.contains(&name.as_str()))
+    {
         let mentions_null = property["description"].as_str().is_some_and(|text| text.contains("`null`"));
         if is_patch && !mentions_null {
             continue;
@@ -95,7 +101,7 @@ fn describe_nulls(schema: &mut Value, is_answer: bool, is_patch: bool) {
         }
     }
     if is_answer {
-        schema["required"] = properties.keys().cloned().collect();
+        schema["required"] = properties.keys().filter(|name| !SOMETIMES.contains(&name.as_str())).cloned().collect();
     }
 }
 

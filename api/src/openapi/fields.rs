@@ -12,7 +12,7 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         ("LoginIn", _) => return None,
         (_, "username") => json!({ "minLength": 1, "maxLength": 254, "pattern": "^[^\\s\\x00-\\x1f\\x7f]+$" }),
         (_, "first_name" | "last_name") => json!({ "maxLength": 150 }),
-        // The least that an organization can ask for.
+        // An organization that demands a second factor may go down to 8; others refuse what is shorter than 15.
         (_, "password" | "new_password" | "confirm_new_password") => json!({ "minLength": 8, "maxLength": 128 }),
         (_, "profile") => json!({ "type": "object" }),
         (_, "observation") => json!({ "maxLength": 4000 }),

@@ -21,6 +21,10 @@ pub(super) enum Kind {
     PasswordReset,
     /// The token of a link to get no more reminders.
     Reminders,
+    /// What stands for the password between the two steps of a sign-in.
+    SignInCode,
+    /// What stands for a session while someone chooses a password in place of an administrator's.
+    PasswordChange,
 }
 
 impl Kind {
@@ -31,6 +35,8 @@ impl Kind {
             Self::Invitation => "/invitations",
             Self::PasswordReset => super::CONFIRM_RESET,
             Self::Reminders => super::STOP_REMINDERS,
+            Self::SignInCode => super::SIGN_IN_CODE,
+            Self::PasswordChange => super::CHANGE_PASSWORD,
         }
     }
 
@@ -47,6 +53,10 @@ impl Kind {
             (Self::PasswordReset, false) => "tenantry-password-reset",
             (Self::Reminders, true) => "__Secure-tenantry-reminders",
             (Self::Reminders, false) => "tenantry-reminders",
+            (Self::SignInCode, true) => "__Secure-tenantry-sign-in-code",
+            (Self::SignInCode, false) => "tenantry-sign-in-code",
+            (Self::PasswordChange, true) => "__Secure-tenantry-password-change",
+            (Self::PasswordChange, false) => "tenantry-password-change",
         }
     }
 

@@ -50,6 +50,11 @@ impl Form {
         self.0.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value)
     }
 
+    /// Whether it was sent at all.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(field, _)| field == name)
+    }
+
     /// The same, for what must not be shown.
     pub(super) fn secret(&self, name: &str) -> SecretString {
         self.get(name).into()

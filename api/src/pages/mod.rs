@@ -14,6 +14,7 @@ mod passwords;
 mod reminders;
 mod render;
 mod sessions;
+mod totp;
 mod visit;
 mod words;
 
@@ -25,6 +26,7 @@ const HOME: &str = "/";
 const SIGN_IN: &str = "/sign-in";
 const SIGN_IN_WITH_TOKEN: &str = "/sign-in/with-token";
 const CONTINUE_WITH_TOKEN: &str = "/sign-in/with-token/continue";
+const SIGN_IN_CODE: &str = "/sign-in/code";
 const SIGN_OUT: &str = "/sign-out";
 const ACCEPT: &str = "/invitations/accept";
 const DECLINE: &str = "/invitations/decline";
@@ -32,15 +34,18 @@ const DECLINED: &str = "/invitations/declined";
 const ASK_RESET: &str = "/password-reset";
 const RESET_ASKED: &str = "/password-reset/sent";
 const CONFIRM_RESET: &str = "/password-reset/confirm";
+const CHANGE_PASSWORD: &str = "/password-change";
+const SECOND_FACTOR: &str = "/second-factor";
 const STOP_REMINDERS: &str = "/reminders/stop";
 const REMINDERS_STOPPED: &str = "/reminders/stopped";
 
 /// Where pages are: errors there are pages too, whatever the client says it likes.
-const ALL: [&str; 13] = [
+const ALL: [&str; 16] = [
     HOME,
     SIGN_IN,
     SIGN_IN_WITH_TOKEN,
     CONTINUE_WITH_TOKEN,
+    SIGN_IN_CODE,
     SIGN_OUT,
     ACCEPT,
     DECLINE,
@@ -48,6 +53,8 @@ const ALL: [&str; 13] = [
     ASK_RESET,
     RESET_ASKED,
     CONFIRM_RESET,
+    CHANGE_PASSWORD,
+    SECOND_FACTOR,
     STOP_REMINDERS,
     REMINDERS_STOPPED,
 ];
@@ -56,9 +63,8 @@ const ALL: [&str; 13] = [
 pub(crate) fn methods(path: &str) -> &'static str {
     match path {
         SIGN_OUT | CONTINUE_WITH_TOKEN => "POST",
-        SIGN_IN | SIGN_IN_WITH_TOKEN | ACCEPT | DECLINE | ASK_RESET | CONFIRM_RESET | STOP_REMINDERS => {
-            "GET, HEAD, POST"
-        }
+        SIGN_IN | SIGN_IN_WITH_TOKEN | SIGN_IN_CODE | ACCEPT | DECLINE | ASK_RESET | CONFIRM_RESET | CHANGE_PASSWORD
+        | SECOND_FACTOR | STOP_REMINDERS => "GET, HEAD, POST",
         _ => "GET, HEAD",
     }
 }
@@ -70,6 +76,7 @@ pub(crate) fn routes() -> Route {
         .at(SIGN_IN, get(sessions::ask).post(sessions::sign_in))
         .at(SIGN_IN_WITH_TOKEN, get(hand_over::ask).post(hand_over::receive))
         .at(CONTINUE_WITH_TOKEN, post(hand_over::sign_in))
+        .at(SIGN_IN_CODE, get(sessions::ask_code).post(sessions::enter_code))
         .at(SIGN_OUT, post(sessions::sign_out))
         .at(ACCEPT, get(invitations::ask).post(invitations::accept))
         .at(DECLINE, get(invitations::ask_decline).post(invitations::decline))
@@ -77,6 +84,8 @@ pub(crate) fn routes() -> Route {
         .at(ASK_RESET, get(passwords::ask).post(passwords::request))
         .at(RESET_ASKED, get(passwords::requested))
         .at(CONFIRM_RESET, get(passwords::choose).post(passwords::confirm))
+        .at(CHANGE_PASSWORD, get(passwords::ask_change).post(passwords::change))
+        .at(SECOND_FACTOR, get(totp::show).post(totp::set_up))
         .at(STOP_REMINDERS, get(reminders::ask).post(reminders::stop))
         .at(REMINDERS_STOPPED, get(reminders::stopped))
         .at("/assets/app.css", get(assets::style))

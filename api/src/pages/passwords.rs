@@ -1,17 +1,19 @@
-//! The pages of a forgotten password: ask for a link, choose a new one.
+//! The pages of passwords: ask for a link, choose a new one with it, or in place of an administrator's.
 
-use minijinja::context;
+use minijinja::{Value, context};
 use poem::http::StatusCode;
 use poem::{Response, handler};
 use tenantry_shared::email_address::EmailAddress;
 use tenantry_shared::error::{Check, FieldError};
-use tenantry_shared::passwords::{self, ResetPreview};
+use tenantry_shared::passwords::{self, PasswordPreview};
 use tenantry_shared::secret::LinkKind;
+use tenantry_shared::tenant::Tenant;
 use tenantry_shared::{Error, Refusal};
 
 use super::cookies::Kind;
 use super::forms::Form;
 use super::render;
+use super::sessions::sign_in_again;
 use super::visit::{Visit, address, branding, field_errors, see_other, wrong_fields};
 use crate::problem::ApiResult;
 
@@ -71,12 +73,7 @@ pub(super) async fn confirm(visit: Visit, form: Form) -> ApiResult<Response> {
     if let Err(error) = try_confirm(&visit, &form, token).await {
         return show_choose(&visit, token, &preview, &wrong_fields(error)?);
     }
-    let hints = [
-        ("organization", preview.organization_slug.as_str()),
-        ("login_hint", preview.email.as_str()),
-        ("notice", "password_changed"),
-    ];
-    let mut response = see_other(&address(super::SIGN_IN, &hints));
+    let mut response = see_other(&sign_in_with_new(&preview));
     visit.forget(Kind::PasswordReset, &mut response);
     Ok(response)
 }
@@ -89,15 +86,80 @@ async fn try_confirm(visit: &Visit, form: &Form, token: &str) -> Result<(), Erro
     passwords::confirm_reset(&app.db, &app.links, &app.hasher, tenant.as_ref(), token, &password, origin).await
 }
 
-fn show_choose(visit: &Visit, token: &str, preview: &ResetPreview, errors: &[FieldError]) -> ApiResult<Response> {
+fn show_choose(visit: &Visit, token: &str, preview: &PasswordPreview, errors: &[FieldError]) -> ApiResult<Response> {
+    show_new_password(visit, "password_reset_confirm.html", preview, errors, context! { token })
+}
+
+/// A page that asks for a new password.
+fn show_new_password(
+    visit: &Visit,
+    template: &str,
+    preview: &PasswordPreview,
+    errors: &[FieldError],
+    values: Value,
+) -> ApiResult<Response> {
     let words = visit.words(&preview.locale);
     let values = context! {
-        token,
         email => &*preview.email,
         min_length => preview.password_min_length,
         errors => field_errors(words, errors, preview.password_min_length),
-        ..branding(&preview.organization_name, &preview.branding)
+        ..context! { ..values, ..branding(&preview.organization_name, &preview.branding) }
     };
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-    render::page(words, "password_reset_confirm.html", status, values)
+    render::page(words, template, status, values)
+}
+
+/// Where a new password is used first.
+fn sign_in_with_new(preview: &PasswordPreview) -> String {
+    let hints = [
+        ("organization", preview.organization_slug.as_str()),
+        ("login_hint", preview.email.as_str()),
+        ("notice", "password_changed"),
+    ];
+    address(super::SIGN_IN, &hints)
+}
+
+/// `GET /password-change`: after a sign-in with a password that an administrator has set.
+#[handler]
+pub(super) async fn ask_change(visit: Visit) -> ApiResult<Response> {
+    match preview_change(&visit).await? {
+        Some((_, preview)) => show_change(&visit, &preview, &[]),
+        None => Ok(sign_in_again(&visit, Kind::PasswordChange)),
+    }
+}
+
+/// `POST /password-change`.
+#[handler]
+pub(super) async fn change(visit: Visit, form: Form) -> ApiResult<Response> {
+    let Some((ticket, preview)) = preview_change(&visit).await? else {
+        return Ok(sign_in_again(&visit, Kind::PasswordChange));
+    };
+    if let Err(error) = try_change(&visit, &form, &ticket, &preview).await {
+        return show_change(&visit, &preview, &wrong_fields(error)?);
+    }
+    let mut response = see_other(&sign_in_with_new(&preview));
+    visit.forget(Kind::PasswordChange, &mut response);
+    Ok(response)
+}
+
+/// The ticket in hand and what it is for, if it is still good.
+async fn preview_change(visit: &Visit) -> ApiResult<Option<(String, PasswordPreview)>> {
+    let ticket = visit.ticket(Kind::PasswordChange);
+    match passwords::preview_change(&visit.app.db, &visit.app.sign_in_keys, &ticket).await {
+        Ok(preview) => Ok(Some((ticket, preview))),
+        Err(Error::Refused(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn try_change(visit: &Visit, form: &Form, ticket: &str, preview: &PasswordPreview) -> Result<(), Error> {
+    let (app, password) = (&visit.app, form.secret("new_password"));
+    passwords::check_same("confirm_new_password", &password, &form.secret("confirm_new_password"))?;
+    let tenant = Tenant::find(&app.db, &preview.organization_slug).await?;
+    let (keys, origin) = (&app.sign_in_keys, visit.origin.clone());
+    passwords::change_by_ticket(&app.db, &app.hasher, keys, tenant.as_ref(), ticket, &password, origin).await
+}
+
+fn show_change(visit: &Visit, preview: &PasswordPreview, errors: &[FieldError]) -> ApiResult<Response> {
+    show_new_password(visit, "password_change.html", preview, errors, context! {})
 }

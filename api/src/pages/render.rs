@@ -31,10 +31,13 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "password_reset.html",
     "password_reset_sent.html",
     "password_reset_confirm.html",
+    "password_change.html",
     "reminders_stop.html",
     "reminders_stopped.html",
     "sign_in.html",
     "sign_in_with_token.html",
+    "sign_in_code.html",
+    "second_factor.html",
     "home.html",
     "error.html",
 ];
@@ -138,7 +141,8 @@ mod tests {
             message => evil, valid_until => evil, valid_until_machine => evil, first_name => evil, last_name => evil,
             min_length => 15, errors, slug => evil, username => evil, notice => "signed_out", is_wrong => true, name => evil,
             current => evil, is_superuser => true, roles => vec![evil, evil], key => "link_dead", seconds => 9, request_id => evil,
-            link => context! { address => "/", label => "continue" },
+            link => context! { address => "/", label => "continue" }, is_demanded => true, step => "codes",
+            codes => vec![evil], secret => evil, qr => "", left => 9,
         };
         let pages = TEMPLATES.iter().filter(|(name, _)| !matches!(*name, "base.html" | "parts.html"));
         for (locale, (name, _)) in

@@ -6,7 +6,8 @@ use poem::{Response, handler};
 use tenantry_shared::access::Oneself;
 use tenantry_shared::error::Kind as Refused;
 use tenantry_shared::objects::Kind as ObjectKind;
-use tenantry_shared::{Error, organizations, sessions, users};
+use tenantry_shared::sessions::{self, Entry, Shown};
+use tenantry_shared::{Error, organizations, users};
 
 use super::cookies::Kind;
 use super::forms::Form;
@@ -15,7 +16,7 @@ use super::visit::{Visit, address, branding, see_other};
 use crate::problem::ApiResult;
 
 /// What another page may have the sign-in page say: `notice.<it>` in the catalogue.
-const NOTICES: [&str; 2] = ["password_changed", "signed_out"];
+const NOTICES: [&str; 3] = ["password_changed", "signed_out", "sign_in_again"];
 
 /// `GET /`: who I am.
 #[handler]
@@ -25,6 +26,9 @@ pub(super) async fn home(visit: Visit) -> ApiResult<Response> {
         visit.forget(Kind::Session, &mut response);
         return Ok(response);
     };
+    if signed_in.caller.must_enroll {
+        return Ok(see_other(super::SECOND_FACTOR));
+    }
     let (mut tx, by) = visit.app.enter_own::<Oneself>(&signed_in).await?;
     let (user, names) = users::current(&mut tx, &by).await?;
     let organization = organizations::get(&mut tx, None, &signed_in.caller.organization_slug).await?;
@@ -57,11 +61,57 @@ pub(super) async fn ask(visit: Visit) -> ApiResult<Response> {
 pub(super) async fn sign_in(visit: Visit, sent: Form) -> ApiResult<Response> {
     let (slug, username) = (sent.get("organization").trim(), sent.get("username").trim());
     let (app, password) = (&visit.app, sent.secret("password"));
-    match sessions::login(&app.db, &app.hasher, slug, username, &password, visit.origin.clone()).await {
-        Ok(session) => Ok(visit.begin_session(&session).await),
+    let shown = Shown { username, password: &password, code: None };
+    match sessions::login(&app.db, &app.hasher, &app.sign_in_keys, slug, &shown, visit.origin.clone()).await {
+        Ok(entry) => Ok(go_in(&visit, entry).await),
         Err(Error::Refused(refusal)) if refusal.kind == Refused::Unauthenticated => {
             let values = context! { notice => (), is_wrong => true, ..form(slug, username) };
             render::page(visit.words(""), "sign_in.html", StatusCode::UNAUTHORIZED, values)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn go_in(visit: &Visit, entry: Entry) -> Response {
+    match entry {
+        Entry::Session(session) => visit.begin_session(&session).await,
+        Entry::CodeNeeded(ticket) => visit.go_on(Kind::SignInCode, &ticket, super::SIGN_IN_CODE),
+        Entry::PasswordChangeNeeded(ticket) => visit.go_on(Kind::PasswordChange, &ticket, super::CHANGE_PASSWORD),
+    }
+}
+
+/// Back to where a sign-in begins, for one that took too long.
+pub(super) fn sign_in_again(visit: &Visit, kind: Kind) -> Response {
+    let mut response = see_other(&address(super::SIGN_IN, &[("notice", "sign_in_again")]));
+    visit.forget(kind, &mut response);
+    response
+}
+
+/// `GET /sign-in/code`: the second step, for whoever has a second factor.
+#[handler]
+pub(super) async fn ask_code(visit: Visit) -> ApiResult<Response> {
+    let (app, ticket) = (&visit.app, visit.ticket(Kind::SignInCode));
+    if !sessions::is_unfinished(&app.db, &app.sign_in_keys, &ticket).await? {
+        return Ok(sign_in_again(&visit, Kind::SignInCode));
+    }
+    visit.page("sign_in_code.html", context! { is_wrong => false })
+}
+
+/// `POST /sign-in/code`. The ticket is in a cookie of this page alone, the password nowhere.
+#[handler]
+pub(super) async fn enter_code(visit: Visit, sent: Form) -> ApiResult<Response> {
+    let (app, ticket) = (&visit.app, visit.ticket(Kind::SignInCode));
+    match sessions::finish(&app.db, &app.sign_in_keys, &ticket, sent.get("code"), visit.origin.clone()).await {
+        Ok(entry) => {
+            let mut response = go_in(&visit, entry).await;
+            visit.forget(Kind::SignInCode, &mut response);
+            Ok(response)
+        }
+        Err(Error::Refused(refusal)) if refusal.code == "invalid_code" => {
+            render::page(visit.words(""), "sign_in_code.html", StatusCode::UNAUTHORIZED, context! { is_wrong => true })
+        }
+        Err(Error::Refused(refusal)) if refusal.kind == Refused::Unauthenticated => {
+            Ok(sign_in_again(&visit, Kind::SignInCode))
         }
         Err(error) => Err(error.into()),
     }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use minijinja::{Value, context};
 use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use poem::{FromRequest, Request, RequestBody, Response, Result};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value as Json;
 use tenantry_shared::access::{InPerson, Origin};
 use tenantry_shared::error::FieldError;
@@ -84,6 +85,18 @@ impl Visit {
         kind.read(&self.headers, self.https())
             .filter(|token| is_token(token))
             .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "link_missing", "Open the link in the mail again."))
+    }
+
+    /// Keeps a ticket for the page that goes on with it, and goes there.
+    pub(super) fn go_on(&self, kind: Kind, ticket: &SecretString, path: &str) -> Response {
+        let mut response = see_other(path);
+        kind.keep_link(&mut response, self.https(), ticket.expose_secret());
+        response
+    }
+
+    /// The ticket that [`go_on`](Self::go_on) left; empty if there is none.
+    pub(super) fn ticket(&self, kind: Kind) -> String {
+        kind.read(&self.headers, self.https()).unwrap_or_default()
     }
 
     /// Forgets it.

@@ -99,6 +99,8 @@ pub struct Caller {
     pub email: String,
     /// Whether he holds every permission in his organization.
     pub is_superuser: bool,
+    /// Whether his organization demands a second factor that he does not have: until he has one, he may do nothing else.
+    pub must_enroll: bool,
 }
 
 impl Caller {

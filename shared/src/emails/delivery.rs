@@ -83,6 +83,14 @@ pub enum Content {
         first_name: String,
         last_day: NaiveDate,
     },
+    PasswordSet {
+        first_name: String,
+        set_at: DateTime<Utc>,
+    },
+    SecondFactorRemoved {
+        first_name: String,
+        removed_at: DateTime<Utc>,
+    },
 }
 
 /// What there is to do.
@@ -120,7 +128,7 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
                   nullif(trim(concat(inviter.first_name, ' ', inviter.last_name)), '') as inviter, inviter.email as "inviter_email?",
                   r.name as "role?",
                   p.used_at, p.superseded_at, p.valid_until as "reset_valid_until?",
-                  u.first_name as "first_name?", u.is_active as "is_active?", u.password_changed_at, u.expiry_date,
+                  u.first_name as "first_name?", u.is_active as "is_active?", u.password_changed_at, u.expiry_date, e.created_at,
                   nullif(trim(concat(invited.first_name, ' ', invited.last_name)), '') as invitee_name,
                   -- What a complaint says is not for the inviter.
                   case when about.status <> 'complained' then about.last_error end as about_last_error,
@@ -189,6 +197,9 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
             Kind::PasswordChanged => {
                 row.password_changed_at.map(|changed_at| Content::PasswordChanged { first_name, changed_at })
             }
+            // Whatever came after: he must hear of what someone else did.
+            Kind::PasswordSet => Some(Content::PasswordSet { first_name, set_at: row.created_at }),
+            Kind::SecondFactorRemoved => Some(Content::SecondFactorRemoved { first_name, removed_at: row.created_at }),
             Kind::InvitationAccepted => invitee.map(|invitee| Content::InvitationAccepted {
                 inviter_first_name: first_name,
                 invitee_name: row.invitee_name.unwrap_or_else(|| invitee.clone()),

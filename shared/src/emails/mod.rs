@@ -49,10 +49,14 @@ pub enum Kind {
     InvitationReminder,
     /// To a user whose account ends soon.
     AccountExpiring,
+    /// To a user whose password an administrator has set.
+    PasswordSet,
+    /// To a user whose second factor an administrator has removed.
+    SecondFactorRemoved,
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Invitation,
         Self::Welcome,
         Self::PasswordReset,
@@ -62,6 +66,8 @@ impl Kind {
         Self::InvitationBounced,
         Self::InvitationReminder,
         Self::AccountExpiring,
+        Self::PasswordSet,
+        Self::SecondFactorRemoved,
     ];
 
     /// Its name on the wire and in the database.
@@ -77,6 +83,8 @@ impl Kind {
             Self::InvitationBounced => "invitation_bounced",
             Self::InvitationReminder => "invitation_reminder",
             Self::AccountExpiring => "account_expiring",
+            Self::PasswordSet => "password_set",
+            Self::SecondFactorRemoved => "second_factor_removed",
         }
     }
 
@@ -125,6 +133,23 @@ pub(crate) async fn queue(tx: &mut Tx, email: NewEmail<'_>, lane: Lane) -> Resul
         tx.enqueue(Job::SendEmail(id), lane).await?;
     }
     Ok(id)
+}
+
+/// Writes a mail to a user about his account, in his language.
+pub(crate) async fn queue_to_user(tx: &mut Tx, kind: Kind, user: UserId) -> Result<()> {
+    let row = sqlx::query!(
+        r#"select u.email, coalesce(u.preferences ->> 'lang', o.locale) as "locale!"
+           from users u join organizations o on o.organization_id = u.organization_id
+           where u.organization_id = $1 and u.id = $2"#,
+        tx.organization_id() as OrganizationId,
+        user as UserId
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    let (to, locale) = (row.email.as_str(), row.locale.as_str());
+    let email = NewEmail { kind, to, locale, invitation: None, user_id: Some(user), password_reset_id: None };
+    queue(tx, email, Lane::Interactive).await?;
+    Ok(())
 }
 
 /// Withdraws a mail that has not been sent. One that a worker is just sending goes out; its link is dead all the same.

@@ -42,6 +42,7 @@ pub async fn authenticate(db: &Db, token: &str) -> Result<Caller> {
         credential,
         email: row.email,
         is_superuser: row.is_superuser,
+        must_enroll: row.must_enroll,
     })
 }
 
@@ -52,14 +53,16 @@ struct Found {
     last_used_at: Option<DateTime<Utc>>,
     email: String,
     is_superuser: bool,
+    must_enroll: bool,
     slug: String,
 }
 
 async fn find(tx: &mut Tx, token: &Token) -> Result<Option<Found>> {
     let found = sqlx::query_as!(
         Found,
-        r#"select c.id as "id!", c.user_id as "user_id!: UserId", c.permissions, c.last_used_at, u.email, u.is_superuser,
-                  o.slug
+        r#"select c.id as "id!", c.user_id as "user_id!: UserId", c.permissions, c.last_used_at, u.email, u.is_superuser, o.slug,
+                  (o.mfa_required and not exists (select from totp_secrets t where t.organization_id = u.organization_id
+                      and t.user_id = u.id and t.confirmed_at is not null)) as "must_enroll!"
            from (select s.organization_id, s.id, s.user_id, null::text[] as permissions, s.last_seen_at as last_used_at
                  from sessions s where s.organization_id = $1 and s.token_digest = $2 and s.expires_at > $3
                  union all

@@ -16,7 +16,7 @@ pub use delete::{cascade, delete};
 pub(crate) use expiry::is_near;
 pub use expiry::{end_some, notify_some};
 
-use crate::access::{Access, Caller, ViewUser};
+use crate::access::{self, Access, Caller, Permission, ViewUser};
 use crate::db::Tx;
 use crate::error::{Check, FieldError, Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
@@ -39,6 +39,7 @@ pub struct User {
     pub keep_local_login: bool,
     pub is_third_party: bool,
     pub is_email_verified: bool,
+    pub has_mfa_enabled: bool,
     pub expiry_date: Option<NaiveDate>,
     pub observation: Option<String>,
     pub date_joined: DateTime<Utc>,
@@ -71,6 +72,8 @@ impl Object for User {
     const COLUMNS: &'static str = "o.id, o.number, o.username, o.email, o.first_name, o.last_name, o.is_active, o.is_superuser, \
         o.is_local, o.keep_local_login, o.is_third_party, o.is_email_verified, o.expiry_date, o.observation, o.date_joined, \
         o.last_login, o.profile, o.preferences, o.version, \
+        exists (select from totp_secrets t where t.organization_id = o.organization_id and t.user_id = o.id \
+            and t.confirmed_at is not null) as has_mfa_enabled, \
         array(select m.user_group_id from user_group_members m \
             where m.organization_id = o.organization_id and m.user_id = o.id order by 1) as user_groups, \
         array(select distinct g.role_id from grants_of(o.id) g order by 1) as roles";
@@ -192,6 +195,15 @@ async fn lock(tx: &mut Tx, id: UserId) -> Result<User> {
     objects::load(tx, id.into()).await
 }
 
+/// A user, locked so, over whom the caller holds `permission` and who does not outrank him.
+pub(crate) async fn lock_held(tx: &mut Tx, caller: &Caller, id: UserId, permission: Permission) -> Result<User> {
+    access::lock(tx).await?;
+    objects::get_held::<User>(tx, caller, id.into(), permission).await?;
+    let user = lock(tx, id).await?;
+    may_manage(tx, caller, id).await?;
+    Ok(user)
+}
+
 /// Only a superuser, as of now, makes or unmakes superusers. To be asked under the lock.
 async fn demand_superuser(tx: &mut Tx, caller: &Caller) -> Result<()> {
     if caller.holder().is_superuser(tx).await? {
@@ -203,7 +215,7 @@ async fn demand_superuser(tx: &mut Tx, caller: &Caller) -> Result<()> {
 
 /// Refuses unless the caller holds everything the other holds, where he holds it: else changing the other's address would be a
 /// way to his rights.
-pub(crate) async fn may_manage(tx: &mut Tx, caller: &Caller, other: UserId) -> Result<()> {
+async fn may_manage(tx: &mut Tx, caller: &Caller, other: UserId) -> Result<()> {
     let holder = caller.holder();
     let may = sqlx::query_scalar!(
         r#"select (not he.is_superuser or ($3::text[] is null and me.is_superuser)) and not exists (

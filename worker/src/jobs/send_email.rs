@@ -17,7 +17,7 @@ use crate::Worker;
 use crate::mail::{
     self, AccountExpiringMail, Branding, Context, InvitationAcceptedMail, InvitationBouncedMail,
     InvitationDeclinedMail, InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail,
-    SendError, Turn, WelcomeMail,
+    PasswordSetMail, SecondFactorRemovedMail, SendError, Turn, WelcomeMail,
 };
 
 /// How long a mail waits that only a newer release can send, while processes are being replaced.
@@ -129,6 +129,20 @@ fn letter(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Mail {
             organization,
             first_name: first_name.clone(),
             changed_at: *changed_at,
+            sign_in_link: of_organization("/sign-in"),
+            forgot_link: of_organization("/password-reset"),
+        }),
+        Content::PasswordSet { first_name, set_at } => Mail::PasswordSet(PasswordSetMail {
+            organization,
+            first_name: first_name.clone(),
+            set_at: *set_at,
+            sign_in_link: of_organization("/sign-in"),
+            forgot_link: of_organization("/password-reset"),
+        }),
+        Content::SecondFactorRemoved { first_name, removed_at } => Mail::SecondFactorRemoved(SecondFactorRemovedMail {
+            organization,
+            first_name: first_name.clone(),
+            removed_at: *removed_at,
             sign_in_link: of_organization("/sign-in"),
             forgot_link: of_organization("/password-reset"),
         }),

@@ -138,6 +138,36 @@ pub struct AccountExpiringMail {
     pub last_day: NaiveDate,
 }
 
+/// To someone whose password an administrator has set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasswordSetMail {
+    /// The organization's name.
+    pub organization: String,
+    /// The recipient's; may be empty.
+    pub first_name: String,
+    /// When it was set.
+    pub set_at: DateTime<Utc>,
+    /// The sign-in page.
+    pub sign_in_link: String,
+    /// The page where one asks for a new password.
+    pub forgot_link: String,
+}
+
+/// To someone whose second factor an administrator has removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecondFactorRemovedMail {
+    /// The organization's name.
+    pub organization: String,
+    /// The recipient's; may be empty.
+    pub first_name: String,
+    /// When it was removed.
+    pub removed_at: DateTime<Utc>,
+    /// The sign-in page.
+    pub sign_in_link: String,
+    /// The page where one asks for a new password.
+    pub forgot_link: String,
+}
+
 /// Any mail. A new one is a struct and a variant here, and a folder of templates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the structs say it")]
@@ -151,6 +181,8 @@ pub enum Mail {
     InvitationBounced(InvitationBouncedMail),
     InvitationReminder(InvitationReminderMail),
     AccountExpiring(AccountExpiringMail),
+    PasswordSet(PasswordSetMail),
+    SecondFactorRemoved(SecondFactorRemovedMail),
 }
 
 impl Mail {
@@ -166,6 +198,8 @@ impl Mail {
             InvitationBouncedMail::sample().into(),
             InvitationReminderMail::sample().into(),
             AccountExpiringMail::sample().into(),
+            PasswordSetMail::sample().into(),
+            SecondFactorRemovedMail::sample().into(),
         ]
     }
 
@@ -181,6 +215,8 @@ impl Mail {
             Self::InvitationBounced(_) => "invitation_bounced",
             Self::InvitationReminder(_) => "invitation_reminder",
             Self::AccountExpiring(_) => "account_expiring",
+            Self::PasswordSet(_) => "password_set",
+            Self::SecondFactorRemoved(_) => "second_factor_removed",
         }
     }
 
@@ -253,6 +289,20 @@ impl Mail {
                 organization => &mail.organization,
                 first_name => &mail.first_name,
                 last_day => catalogue.date(mail.last_day)?,
+            },
+            Self::PasswordSet(mail) => context! {
+                organization => &mail.organization,
+                first_name => &mail.first_name,
+                set_at => catalogue.date_time(mail.set_at)?,
+                sign_in_link => &mail.sign_in_link,
+                forgot_link => &mail.forgot_link,
+            },
+            Self::SecondFactorRemoved(mail) => context! {
+                organization => &mail.organization,
+                first_name => &mail.first_name,
+                removed_at => catalogue.date_time(mail.removed_at)?,
+                sign_in_link => &mail.sign_in_link,
+                forgot_link => &mail.forgot_link,
             },
         })
     }

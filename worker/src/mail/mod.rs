@@ -19,7 +19,8 @@ pub use lettre::{Message, message::Mailbox};
 pub use self::{
     mails::{
         AccountExpiringMail, InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail, InvitationMail,
-        InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, WelcomeMail,
+        InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, PasswordSetMail, SecondFactorRemovedMail,
+        WelcomeMail,
     },
     message::{MessageError, SenderError, message, sender},
     render::{Branding, Context, RenderError, Rendered, render},

@@ -91,6 +91,8 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "welcome",
     "password_reset",
     "password_changed",
+    "password_set",
+    "second_factor_removed",
     "invitation_accepted",
     "invitation_declined",
     "invitation_bounced",

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::mails::{
     AccountExpiringMail, InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail, InvitationMail,
-    InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, WelcomeMail,
+    InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, PasswordSetMail, SecondFactorRemovedMail,
+    WelcomeMail,
 };
 
 const ORGANIZATION: &str = "Acme Robotics";
@@ -133,4 +134,28 @@ mail!(
     AccountExpiringMail,
     AccountExpiring,
     Self { organization: ORGANIZATION.to_owned(), first_name: "Bob".to_owned(), last_day: a_time().date_naive() }
+);
+
+mail!(
+    PasswordSetMail,
+    PasswordSet,
+    Self {
+        organization: ORGANIZATION.to_owned(),
+        first_name: "Bob".to_owned(),
+        set_at: a_time(),
+        sign_in_link: link("sign-in?organization=acme"),
+        forgot_link: link("password-reset?organization=acme"),
+    }
+);
+
+mail!(
+    SecondFactorRemovedMail,
+    SecondFactorRemoved,
+    Self {
+        organization: ORGANIZATION.to_owned(),
+        first_name: "Bob".to_owned(),
+        removed_at: a_time(),
+        sign_in_link: link("sign-in?organization=acme"),
+        forgot_link: link("password-reset?organization=acme"),
+    }
 );

@@ -1,0 +1,136 @@
+//! A new password in place of the present one, by whoever knows it.
+
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::{Hasher, PasswordPreview, Way, Wearer, check_policy, store};
+use crate::access::{Access, InPerson, Origin};
+use crate::audit::Event;
+use crate::db::{Db, Tx};
+use crate::error::{Refusal, Result};
+use crate::ids::{OrganizationId, UserId};
+use crate::personal_access_tokens;
+use crate::sessions::{self, SignInKeys};
+use crate::tenant::Tenant;
+use crate::ticket::{Ticket, TicketKind};
+
+/// What changing one's own password takes.
+#[derive(Debug)]
+pub struct Change {
+    /// The present one.
+    pub old: SecretString,
+    /// The one to be.
+    pub new: SecretString,
+    /// Whether personal access tokens end, too.
+    pub revoke_tokens: bool,
+}
+
+/// Changes one's own password. Every other session ends; personal access tokens, if so wished.
+pub async fn change(
+    db: &Db,
+    hasher: &Hasher,
+    tx: Tx,
+    by: &Access<InPerson>,
+    change: Change,
+    origin: Origin,
+) -> Result<()> {
+    let caller = by.caller();
+    let mut tx = tx;
+    let user = get_password(&mut tx, caller.user_id).await?;
+    drop(tx);
+    if !hasher.verify(&change.old, user.hash.clone()).await? {
+        return Err(Refusal::invalid_field("old_password", "wrong_password", "This is not your password.").into());
+    }
+    let wearer = Wearer { email: &caller.email, organization: &user.organization };
+    check_policy("new_password", &change.new, user.min_length, &wearer)?;
+    let hash = hasher.hash(&change.new).await?;
+    let mut tx = db.begin(&caller.tenant, caller.actor(), origin).await?;
+    if get_password(&mut tx, caller.user_id).await?.hash != user.hash {
+        return Err(Refusal::conflict("password_changed_meanwhile", "Your password was changed meanwhile.").into());
+    }
+    store(&mut tx, caller.user_id, &hash, Way::Change).await?;
+    sessions::kill_all(&mut tx, caller.user_id, caller.session()).await?;
+    if change.revoke_tokens {
+        personal_access_tokens::kill_all(&mut tx, caller.user_id).await?;
+    }
+    let event = Event::new("password.changed", "user", caller.user_id, &caller.email);
+    tx.audit(event.with(json!({ "revoked_tokens": change.revoke_tokens }))).await?;
+    tx.commit().await
+}
+
+/// What the page shows that asks the holder of such a ticket for a password. Changes nothing.
+pub async fn preview_change(db: &Db, keys: &SignInKeys, ticket: &str) -> Result<PasswordPreview> {
+    let ticket = Ticket::read(ticket).ok_or_else(sessions::sign_in_again)?;
+    let (mut tx, email) =
+        sessions::begin_with(db, keys, TicketKind::PasswordChange, &ticket, Origin::default()).await?;
+    let row = sqlx::query!(
+        r#"select o.name, o.slug, o.branding, o.password_min_length, coalesce(u.preferences ->> 'lang', o.locale) as "locale!"
+           from users u join organizations o on o.organization_id = u.organization_id
+           where u.organization_id = $1 and u.id = $2"#,
+        tx.organization_id() as OrganizationId,
+        ticket.user_id as UserId
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(PasswordPreview {
+        organization_name: row.name,
+        organization_slug: row.slug,
+        branding: row.branding,
+        email,
+        password_min_length: row.password_min_length,
+        locale: row.locale,
+    })
+}
+
+/// Chooses a password in place of one that an administrator has set, with the ticket that a sign-in gave instead of a
+/// session. A ticket works once, for the password that was just shown.
+///
+/// Errors: 400 `password_unchanged` at `new_password`, and what the policy refuses; 401 `sign_in_again`.
+pub async fn change_by_ticket(
+    db: &Db,
+    hasher: &Hasher,
+    keys: &SignInKeys,
+    tenant: Option<&Tenant>,
+    ticket: &str,
+    new: &SecretString,
+    origin: Origin,
+) -> Result<()> {
+    let kind = TicketKind::PasswordChange;
+    // One of another organization is none.
+    let ticket = Ticket::read(ticket).filter(|ticket| Some(&ticket.tenant) == tenant);
+    let ticket = ticket.ok_or_else(sessions::sign_in_again)?;
+    let (mut tx, email) = sessions::begin_with(db, keys, kind, &ticket, origin.clone()).await?;
+    let user = get_password(&mut tx, ticket.user_id).await?;
+    drop(tx);
+    check_policy("new_password", new, user.min_length, &Wearer { email: &email, organization: &user.organization })?;
+    if hasher.verify(new, user.hash).await? {
+        let detail = "This is the password that an administrator has set. Choose one that only you know.";
+        return Err(Refusal::invalid_field("new_password", "password_unchanged", detail).into());
+    }
+    let hash = hasher.hash(new).await?;
+    // The ticket is bound to the present password: if that has changed meanwhile, the ticket is dead now.
+    let (mut tx, email) = sessions::begin_with(db, keys, kind, &ticket, origin).await?;
+    store(&mut tx, ticket.user_id, &hash, Way::Change).await?;
+    sessions::kill_credentials(&mut tx, ticket.user_id).await?;
+    tx.audit(Event::new("password.changed", "user", ticket.user_id, &email)).await?;
+    tx.commit().await
+}
+
+struct Stored {
+    hash: Option<String>,
+    min_length: i32,
+    organization: String,
+}
+
+async fn get_password(tx: &mut Tx, user: UserId) -> Result<Stored> {
+    let row = sqlx::query!(
+        "select u.password_hash, o.password_min_length, o.name from users u
+         join organizations o on o.organization_id = u.organization_id
+         where u.organization_id = $1 and u.id = $2 for update of u",
+        tx.organization_id() as OrganizationId,
+        user as UserId
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(Stored { hash: row.password_hash, min_length: row.password_min_length, organization: row.name })
+}

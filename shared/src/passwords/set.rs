@@ -1,0 +1,79 @@
+//! A password set by an administrator, for someone whom no mail reaches.
+
+use secrecy::SecretString;
+
+use super::{Hasher, Way, Wearer, check_policy, policy_of, store};
+use crate::access::{Access, Origin, Permission, SetPassword};
+use crate::audit::Event;
+use crate::db::{Db, Tx};
+use crate::error::{Error, Kind, Refusal, Result};
+use crate::ids::{OrganizationId, UserId};
+use crate::users::User;
+use crate::{sessions, users};
+
+/// Sets the password of someone else. His sessions and links end, he is told by mail, and at his next sign-in he chooses one
+/// that only he knows: an administrator who knows a password must not be able to pass for its owner.
+///
+/// Errors: 400 `not_found` at `user`, and what the policy refuses at `new_password`; 403 `outranked`; 409 `cannot_change_oneself`, `set_password_disabled`, `no_local_login`.
+pub async fn set(
+    db: &Db,
+    hasher: &Hasher,
+    mut tx: Tx,
+    by: &Access<SetPassword>,
+    user: UserId,
+    new: &SecretString,
+    origin: Origin,
+) -> Result<()> {
+    let caller = by.caller();
+    let found = demand_settable(&mut tx, by, user).await.map_err(no_such_user)?;
+    let (min_length, organization) = policy_of(&mut tx).await?;
+    drop(tx);
+    check_policy("new_password", new, min_length, &Wearer { email: &found.email, organization: &organization })?;
+    let hash = hasher.hash(new).await?;
+    // Hashing takes a while, so no transaction was held open: look again.
+    let mut tx = db.begin(&caller.tenant, caller.actor(), origin).await?;
+    let by = caller.may::<SetPassword>(&mut tx).await?;
+    set_hashed(&mut tx, &by, user, &hash).await?;
+    tx.commit().await
+}
+
+/// The id is in the body, so it is the body that is wrong.
+fn no_such_user(error: Error) -> Error {
+    match error {
+        Error::Refused(refusal) if refusal.kind == Kind::NotFound => {
+            Refusal::invalid_field("user", "not_found", "There is no such user for you.").into()
+        }
+        error => error,
+    }
+}
+
+/// The same within a unit of work, with the hash of a password that was held to the policy.
+pub(crate) async fn set_hashed(tx: &mut Tx, by: &Access<SetPassword>, user: UserId, hash: &str) -> Result<()> {
+    let found = demand_settable(tx, by, user).await?;
+    store(tx, user, hash, Way::Administrator).await?;
+    sessions::kill_credentials(tx, user).await?;
+    tx.audit(Event::new("password.set", "user", user, &found.email)).await
+}
+
+/// Whether the caller may set the password of this user. Locks him.
+async fn demand_settable(tx: &mut Tx, by: &Access<SetPassword>, user: UserId) -> Result<User> {
+    let caller = by.caller();
+    let conflict = |code, detail: &'static str| Err(Refusal::conflict(code, detail).into());
+    if user == caller.user_id {
+        return conflict("cannot_change_oneself", "Change your own password with the present one.");
+    }
+    let found = users::lock_held(tx, caller, user, Permission::SetPassword).await?;
+    let is_enabled = sqlx::query_scalar!(
+        "select set_password_enabled from organizations where organization_id = $1",
+        tx.organization_id() as OrganizationId
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    if !is_enabled {
+        return conflict("set_password_disabled", "Your organization has turned this off: have a link mailed instead.");
+    }
+    if !found.is_local {
+        return conflict("no_local_login", "This user signs in through the company's identity provider.");
+    }
+    Ok(found)
+}

@@ -1,0 +1,195 @@
+//! Passwords set by an administrator, and the one that follows.
+
+use harness::{Call, Caller, PASSWORD, TestApp, minutes, seconds};
+use serde_json::{Value, json};
+
+const SET: &str = "an administrator knows this lemur";
+const OTHER: &str = "several unrelated zebras juggle";
+
+fn set(caller: &Caller, user: impl std::fmt::Display, password: &str) -> Call {
+    let body = json!({ "user": user.to_string(), "new_password": password, "confirm_new_password": password });
+    caller.post("/iam/set-password", body)
+}
+
+/// Signs in with the password that was set, and answers the token to change it.
+async fn change_token(app: &TestApp, email: &str, password: &str) -> String {
+    let answer = app.anonymous().sign_in("acme", email, password).await.problem(403, "password_change_required");
+    answer["change_token"].as_str().expect("a token").to_owned()
+}
+
+fn change(caller: &Caller, token: &str, password: &str) -> Call {
+    let body = json!({ "change_token": token, "new_password": password, "confirm_new_password": password });
+    caller.post("/iam/change-password", body)
+}
+
+#[tokio::test]
+async fn a_password_that_was_set_ends_sessions_and_leads_to_one_of_ones_own() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let bob = admin.member("bob@example.com", "reader").await;
+    let stranger = app.anonymous().under("acme");
+    app.settle().await;
+    app.mailbox().read_all();
+    stranger.post("/iam/password-reset", json!({ "email": "bob@example.com" })).await.accepted();
+    let link = app.mailbox().last_to("bob@example.com").await.link().token();
+
+    assert_eq!(set(&admin, bob.id, SET).await.ok(), json!({ "user": bob.id }));
+    bob.get("/iam/current-user").await.problem(401, "not_authenticated");
+    app.settle().await;
+    let told = app.mailbox().last_to("bob@example.com").await;
+    assert!(told.subject().contains("administrator"), "{}", told.subject());
+    let late = json!({ "token": link, "new_password": OTHER, "confirm_new_password": OTHER });
+    stranger.post("/iam/password-reset/confirm", late).await.problem(409, "link_superseded");
+    stranger.sign_in("acme", "bob@example.com", PASSWORD).await.problem(401, "invalid_credentials");
+
+    let (token, another) =
+        (change_token(&app, "bob@example.com", SET).await, change_token(&app, "bob@example.com", SET).await);
+    stranger.with_authorization(Some(&format!("Bearer {token}"))).get("/users").await.problem(401, "not_authenticated");
+    change(&stranger, &token, SET).await.invalid("new_password", "password_unchanged");
+    change(&stranger, &token, "too short").await.invalid("new_password", "password_too_short");
+    let differing = json!({ "change_token": token, "new_password": OTHER, "confirm_new_password": SET });
+    stranger.post("/iam/change-password", differing).await.invalid("confirm_new_password", "passwords_differ");
+    change(&stranger, &token, OTHER).await.no_content();
+    for used in [token, another] {
+        change(&stranger, &used, PASSWORD).await.problem(401, "sign_in_again");
+    }
+    let session = stranger.sign_in("acme", "bob@example.com", OTHER).await.ok();
+    bob.signed_in("acme", &session).await;
+    stranger.sign_in("acme", "bob@example.com", SET).await.problem(401, "invalid_credentials");
+    let events = admin.get("/audit-events?object_type=user&search=password").await.ok();
+    let actions: Vec<&str> =
+        events["results"].as_array().into_iter().flatten().filter_map(|e| e["action"].as_str()).collect();
+    assert!(actions.contains(&"password.set") && actions.contains(&"password.changed"), "{actions:?}");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_change_token_is_good_for_ten_minutes_its_organization_and_unchanged() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    app.organization("other").administrator().await;
+    let bob = admin.member("bob@example.com", "reader").await;
+    set(&admin, bob.id, SET).await.ok();
+    let stranger = app.anonymous().under("acme");
+    let token = change_token(&app, "bob@example.com", SET).await;
+    change(&stranger.under("other"), &token, OTHER).await.problem(401, "sign_in_again");
+    change(&stranger.under("nowhere"), &token, OTHER).await.problem(401, "sign_in_again");
+    for bad in ["", "x", &token[1..], &token.to_lowercase(), &"A".repeat(100_000)] {
+        change(&stranger, bad, OTHER).await.problem(401, "sign_in_again");
+    }
+    change(&admin, &token, OTHER).await.invalid("change_token", "invalid");
+    let without = json!({ "old_password": SET, "new_password": OTHER, "confirm_new_password": OTHER });
+    stranger.post("/iam/change-password", without).await.problem(401, "not_authenticated");
+    app.clock.advance(minutes(10));
+    change(&stranger, &token, OTHER).await.problem(401, "sign_in_again");
+
+    // Another password that is set kills it, too, and so does a deactivation.
+    let token = change_token(&app, "bob@example.com", SET).await;
+    set(&admin, bob.id, OTHER).await.ok();
+    change(&stranger, &token, PASSWORD).await.problem(401, "sign_in_again");
+    let token = change_token(&app, "bob@example.com", OTHER).await;
+    admin.patch(&format!("/users/{}", bob.id), json!({ "is_active": false })).await.ok();
+    change(&stranger, &token, PASSWORD).await.problem(401, "sign_in_again");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn of_two_who_use_one_change_token_one_wins() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let bob = admin.member("bob@example.com", "reader").await;
+    set(&admin, bob.id, SET).await.ok();
+    let stranger = app.anonymous().under("acme");
+    let token = change_token(&app, "bob@example.com", SET).await;
+    let (one, two) = tokio::join!(async { change(&stranger, &token, OTHER).await }, async {
+        change(&stranger, &token, PASSWORD).await
+    });
+    let mut statuses = [one.status.as_u16(), two.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 401], "{} {}", one.whole(), two.whole());
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn nobody_sets_the_password_of_himself_or_of_who_holds_more() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let bob = admin.member("bob@example.com", "administrator").await;
+    let eve = admin.member("eve@example.com", "reader").await;
+    set(&eve, bob.id, SET).await.problem(403, "permission_denied");
+    set(&bob, admin.id, SET).await.problem(403, "outranked");
+    set(&bob, bob.id, SET).await.problem(409, "cannot_change_oneself");
+    set(&app.organization("other").administrator().await, bob.id, SET).await.invalid("user", "not_found");
+    set(&bob, eve.id, "too short").await.invalid("new_password", "password_too_short");
+    set(&bob, eve.id, "xq eve@example.com zebras 7").await.invalid("new_password", "password_guessable");
+    app.database().execute("update users set is_local = false where email = 'eve@example.com'").await;
+    set(&bob, eve.id, SET).await.problem(409, "no_local_login");
+    app.database().execute("update organizations set set_password_enabled = false where slug = 'acme'").await;
+    set(&admin, bob.id, SET).await.problem(409, "set_password_disabled");
+    eve.get("/iam/current-user").await.ok();
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_change_token_is_given_to_nobody_without_the_second_factor() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let bob = admin.member("bob@example.com", "reader").await;
+    let (phone, _) = bob.enroll(&app.clock).await;
+    set(&admin, bob.id, SET).await.ok();
+    let stranger = app.anonymous().under("acme");
+    stranger.sign_in("acme", "bob@example.com", SET).await.problem(401, "mfa_required");
+    stranger.sign_in_with_code("acme", "bob@example.com", SET, "no code").await.problem(401, "invalid_code");
+    let code = phone.code();
+    let answer = stranger.sign_in_with_code("acme", "bob@example.com", SET, &code).await;
+    let answer = answer.problem(403, "password_change_required");
+    change(&stranger, answer["change_token"].as_str().expect("a token"), OTHER).await.no_content();
+    stranger.sign_in_with_code("acme", "bob@example.com", OTHER, &code).await.problem(401, "invalid_code");
+    app.clock.advance(seconds(30));
+    stranger.sign_in_with_code("acme", "bob@example.com", OTHER, &phone.code()).await.ok();
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn every_way_to_a_password_goes_by_the_organizations_length() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let short = ["xq7 lemur", "kz9 tapir", "wv4 okapi", "hq3 quokka"];
+    let stranger = app.anonymous().under("acme");
+    let invitation = admin.invite("bob@example.com", "reader").await;
+    let link = app.link_of(&admin, &invitation).await.token();
+    let accept =
+        |password: &str| stranger.post("/v1/invitations/accept", json!({ "token": link, "password": password }));
+    accept(short[0]).await.invalid("password", "password_too_short");
+
+    // Only together: a short password is never all there is.
+    let shorten = "update organizations set password_min_length = 8";
+    let tenant = "select set_config('tenantry.organization_id', (select organization_id::text from find_organization('acme')), true)";
+    let alone = app.database().as_application(&format!("begin; {tenant}; {shorten}; commit")).await;
+    assert_eq!(alone, Err("23514".into()), "a check constraint holds it");
+    app.database().execute(&format!("{shorten}, mfa_required = true where slug = 'acme'")).await;
+    accept(short[0]).await.created();
+    let sign_in = |password: &str| stranger.sign_in("acme", "bob@example.com", password);
+    sign_in(short[0]).await.ok();
+
+    app.settle().await;
+    app.mailbox().read_all();
+    stranger.post("/iam/password-reset", json!({ "email": "bob@example.com" })).await.accepted();
+    let token = app.mailbox().last_to("bob@example.com").await.link().token();
+    let reset = |password: &str| {
+        let body = json!({ "token": token, "new_password": password, "confirm_new_password": password });
+        stranger.post("/iam/password-reset/confirm", body)
+    };
+    reset("xq7 lem").await.invalid("new_password", "password_too_short");
+    reset(short[1]).await.no_content();
+    let session = sign_in(short[1]).await.ok();
+    let bob = stranger.with_authorization(session["token"].as_str().map(|t| format!("Bearer {t}")).as_deref());
+    bob.enroll(&app.clock).await;
+    let body = json!({ "old_password": short[1], "new_password": short[2], "confirm_new_password": short[2] });
+    bob.post("/iam/change-password", body).await.no_content();
+
+    admin.enroll(&app.clock).await;
+    let me: Value = bob.get("/iam/current-user").await.ok();
+    set(&admin, me["id"].as_str().expect("an id"), short[3]).await.ok();
+    app.finish().await;
+}
