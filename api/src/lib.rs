@@ -38,6 +38,7 @@ use poem::{Endpoint, EndpointExt, Route, Server};
 use tenantry_shared::clock::Clock;
 use tenantry_shared::config::ConfigError;
 use tenantry_shared::db::Db;
+use tenantry_shared::limits::Limiter;
 use tenantry_shared::passwords::Hasher;
 use tenantry_shared::relay;
 use tenantry_shared::secret::Links;
@@ -84,9 +85,11 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
     let db = Db::new(&config.database, clock.clone()).map_err(trouble)?;
     let redis = config.redis.client()?;
     let public_url = config.common.public_url()?;
+    let secret_key = config.common.secret_key()?;
     let app = app::App {
-        links: Links::new(&config.common.secret_key()?).map_err(trouble)?,
+        links: Links::new(&secret_key).map_err(trouble)?,
         hasher: Hasher::default(),
+        limiter: Limiter::new(&config.limits, &config.redis, &secret_key, clock.clone())?,
         redis: redis.clone(),
         email_events_secret: config.email_events_secret()?,
         platform_slug: config.platform_slug.as_str().into(),

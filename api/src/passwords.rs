@@ -68,7 +68,7 @@ impl Api {
     /// Ask for a new password
     ///
     /// If a user of the organization has this address, a link is mailed to it, good for an hour and once. The answer
-    /// is the same if none has.
+    /// is the same if none has. Errors: 429 `too_many_attempts`.
     #[oai(path = "/orgs/:organization_slug/iam/password-reset", method = "post", operation_id = "iam_password_reset")]
     async fn reset(
         &self,
@@ -79,14 +79,15 @@ impl Api {
         body: Body<ResetIn>,
     ) -> ApiResult<Asked> {
         let email = EmailAddress::parse("email", &body.0.email).map_err(|e| Refusal::invalid(vec![e]))?;
-        passwords::request_reset(&app.db, &organization_slug, email.as_str(), from.0).await?;
+        passwords::request_reset(&app.door(), &organization_slug, &email, from.0).await?;
         Ok(Asked::Later)
     }
 
     /// Choose a new password
     ///
     /// With the token of a mailed link. Verifies the address and ends all sessions.
-    /// Errors: 404 `link_dead`; 409 `link_used`, `link_superseded`, `link_expired`; 400 for a password that is not good.
+    /// Errors: 404 `link_dead`; 409 `link_used`, `link_superseded`, `link_expired`; 400 for a password that is not good;
+    /// 429 `too_many_attempts` after many links that are none.
     #[oai(
         path = "/orgs/:organization_slug/iam/password-reset/confirm",
         method = "post",
@@ -104,13 +105,18 @@ impl Api {
         let password = new_password.into();
         passwords::check_same("confirm_new_password", &password, &confirm_new_password.into())?;
         let tenant = Tenant::find(&app.db, &organization_slug).await?;
-        passwords::confirm_reset(&app.db, &app.links, &app.hasher, tenant.as_ref(), &token, &password, from.0).await?;
+        let origin = from.0.clone();
+        let confirmed =
+            passwords::confirm_reset(&app.db, &app.links, &app.hasher, tenant.as_ref(), &token, &password, from.0)
+                .await;
+        app.of_link(&origin, confirmed).await?;
         Ok(NoContent::Done)
     }
 
     /// Change one's own password
     ///
-    /// All other sessions end. Errors: 400 `wrong_password` at `old_password`, or for a new one that is not good.
+    /// All other sessions end. Errors: 400 `wrong_password` at `old_password`, or for a new one that is not good;
+    /// 429 `too_many_attempts` after many wrong ones.
     #[oai(path = "/orgs/:organization_slug/iam/change-password", method = "post", operation_id = "iam_change_password")]
     async fn change(
         &self,
@@ -124,7 +130,7 @@ impl Api {
         let ChangeIn { old_password, new_password, confirm_new_password, revoke_tokens: _ } = body.0;
         let change =
             Change { old: old_password.into(), new: new_password.into(), confirm: confirm_new_password.into() };
-        passwords::change(&app.db, &app.hasher, tx, &by, change, caller.origin.clone()).await?;
+        passwords::change(&app.door(), tx, &by, change, caller.origin.clone()).await?;
         Ok(NoContent::Done)
     }
 }

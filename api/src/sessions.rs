@@ -10,7 +10,7 @@ use poem_openapi::types::Any;
 use poem_openapi::{Object, OpenApi};
 use serde_json::Value;
 use tenantry_shared::access::{Oneself, Permission, list_grants};
-use tenantry_shared::sessions::{self, NewSession};
+use tenantry_shared::sessions::{self, Credentials, NewSession};
 use tenantry_shared::{organizations, roles, users};
 use uuid::Uuid;
 
@@ -95,7 +95,8 @@ pub(crate) struct CurrentUser {
 impl Api {
     /// Sign in
     ///
-    /// With user name or address and password. Errors: 401 `invalid_credentials`, one answer for all that can be wrong.
+    /// With user name or address and password. Errors: 401 `invalid_credentials`, one answer for all that can be wrong;
+    /// 429 `too_many_attempts` after many of these, for a minute at most.
     #[oai(path = "/orgs/:organization_slug/iam/login", method = "post", operation_id = "iam_login")]
     async fn login(
         &self,
@@ -106,8 +107,9 @@ impl Api {
         body: Body<LoginIn>,
     ) -> ApiResult<Json<SessionOut>> {
         let LoginIn { username, password, code: _ } = body.0;
-        let session =
-            sessions::login(&app.db, &app.hasher, &organization_slug, &username, &password.into(), from.0).await?;
+        let password = password.into();
+        let given = Credentials { slug: &organization_slug, username: &username, password: &password };
+        let session = sessions::login(&app.door(), &given, from.0).await?;
         Ok(Json(session.into()))
     }
 

@@ -97,7 +97,7 @@ impl SecretKey {
         Self(Hkdf::new(None, material))
     }
 
-    fn derive(&self, purpose: &str) -> Result<[u8; 32]> {
+    pub(crate) fn derive(&self, purpose: &str) -> Result<[u8; 32]> {
         let mut key = [0; 32];
         self.0
             .expand(purpose.as_bytes(), &mut key)

@@ -1,16 +1,17 @@
 //! Sign-ins: a password for a session token, the token for a caller.
 
+mod login;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use secrecy::SecretString;
 use serde_json::json;
+
+pub use login::{Credentials, Door, login};
 
 use crate::access::{Access, Actor, Caller, Credential, Oneself, Origin};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
-use crate::email_address::key;
 use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, SessionId, UserId};
-use crate::passwords::Hasher;
 use crate::schedules::Part;
 use crate::secret::Token;
 use crate::tenant::Tenant;
@@ -25,13 +26,6 @@ pub struct NewSession {
     pub token: Token,
     /// Until when.
     pub expires_at: DateTime<Utc>,
-}
-
-fn wrong_credentials() -> Refusal {
-    Refusal::unauthenticated(
-        "invalid_credentials",
-        "User name or password is wrong, or this account can't sign in here.",
-    )
 }
 
 /// No credential, or one that is dead.
@@ -69,76 +63,6 @@ pub async fn authenticate(db: &Db, token: &str) -> Result<Caller> {
         email: row.email,
         is_superuser: row.is_superuser,
     })
-}
-
-/// Signs in with user name or address and password. Unknown organization, unknown user, wrong password, inactive, expired
-/// and not local are one answer.
-pub async fn login(
-    db: &Db,
-    hasher: &Hasher,
-    slug: &str,
-    username: &str,
-    password: &SecretString,
-    origin: Origin,
-) -> Result<NewSession> {
-    let tenant = Tenant::find(db, slug).await?;
-    let found = match &tenant {
-        Some(tenant) => find_login(db, tenant, username).await?,
-        None => None,
-    };
-    let hash = found.as_ref().and_then(|found| found.password_hash.clone());
-    let is_right = hasher.verify(password, hash.clone()).await?;
-    let (Some(tenant), Some(found), Some(hash), true) = (tenant, found, hash, is_right) else {
-        return Err(wrong_credentials().into());
-    };
-    let rehashed = if Hasher::is_outdated(&hash) { Some(hasher.hash(password).await?) } else { None };
-    let actor = Actor::User { id: found.user_id, name: found.email.clone(), credential: None };
-    let mut tx = db.begin(&tenant, actor, origin).await?;
-    // Only if the password is still the one that was verified, and he may still sign in.
-    let still = sqlx::query!(
-        "update users set password_hash = coalesce($4, password_hash)
-         where organization_id = $1 and id = $2 and password_hash = $3 and is_active and is_local
-           and (expiry_date is null or expiry_date >= $5)",
-        tx.organization_id() as OrganizationId,
-        found.user_id as UserId,
-        hash,
-        rehashed,
-        tx.now().date_naive()
-    )
-    .execute(tx.connection())
-    .await?;
-    if still.rows_affected() == 0 {
-        return Err(wrong_credentials().into());
-    }
-    let session = create(&mut tx, found.user_id).await?;
-    tx.audit(Event::new("session.created", "user", found.user_id, &found.email)).await?;
-    tx.commit().await?;
-    Ok(session)
-}
-
-struct Found {
-    user_id: UserId,
-    email: String,
-    password_hash: Option<String>,
-}
-
-async fn find_login(db: &Db, tenant: &Tenant, username: &str) -> Result<Option<Found>> {
-    let mut tx = db.begin(tenant, Actor::Anonymous, Origin::default()).await?;
-    // An address wins over a user name that looks like it.
-    let row = sqlx::query_as!(
-        Found,
-        r#"select id as "user_id: UserId", email, password_hash from users
-           where organization_id = $1 and (email_key = $2 or username_key = $2) and is_active and is_local
-             and (expiry_date is null or expiry_date >= $3)
-           order by (email_key = $2) desc limit 1"#,
-        tx.organization_id() as OrganizationId,
-        key(username),
-        tx.now().date_naive()
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    tx.commit().await?;
-    Ok(row)
 }
 
 /// Begins a session for a user who has proven who he is.

@@ -24,7 +24,7 @@ use tenantry_shared::config::{ConfigError, PublicUrl};
 use tenantry_shared::db::Db;
 use tenantry_shared::outbox::{self, Claim, Job, JobRef, RENEW_EVERY, Taken};
 use tenantry_shared::secret::Links;
-use tenantry_shared::{emails, jobs as jobs_of_people};
+use tenantry_shared::{emails, jobs as jobs_of_people, passwords};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
@@ -143,6 +143,7 @@ impl Worker {
         match claim.job {
             Job::SendEmail(id) => jobs::send_email::run(self, claim, id).await,
             Job::ResendInvitations(id) => jobs::resend_invitations::run(self, claim, id).await,
+            Job::ResetPassword(id) => passwords::mail_reset(&self.db, claim, id).await,
         }
     }
 
@@ -152,6 +153,8 @@ impl Worker {
         match claim.job {
             Job::SendEmail(id) => emails::give_up(&mut tx, id).await?,
             Job::ResendInvitations(id) => jobs_of_people::give_up(&mut tx, id).await?,
+            // Whoever asked was told nothing, and asks again.
+            Job::ResetPassword(_) => {}
         }
         let is_parked = claim.park(&mut tx).await?;
         if is_parked {

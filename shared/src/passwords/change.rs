@@ -2,13 +2,13 @@
 
 use secrecy::SecretString;
 
-use super::{Hasher, Wearer, check_policy, check_same, store};
+use super::{Wearer, check_policy, check_same, store};
 use crate::access::{Access, Oneself, Origin};
 use crate::audit::Event;
-use crate::db::{Db, Tx};
+use crate::db::Tx;
 use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
-use crate::sessions;
+use crate::sessions::{self, Door};
 
 /// What changing one's own password takes.
 #[derive(Debug)]
@@ -22,26 +22,21 @@ pub struct Change {
 }
 
 /// Changes one's own password. Every other session ends.
-pub async fn change(
-    db: &Db,
-    hasher: &Hasher,
-    tx: Tx,
-    by: &Access<Oneself>,
-    change: Change,
-    origin: Origin,
-) -> Result<()> {
+pub async fn change(door: &Door<'_>, tx: Tx, by: &Access<Oneself>, change: Change, origin: Origin) -> Result<()> {
     check_same("confirm_new_password", &change.new, &change.confirm)?;
     let caller = by.caller();
     let mut tx = tx;
     let user = get_password(&mut tx, caller.user_id).await?;
     drop(tx);
-    if !hasher.verify(&change.old, user.hash.clone()).await? {
+    let attempt = door.limiter.own_secret(caller.user_id).await?;
+    if !door.hasher.verify(&change.old, user.hash.clone()).await? {
         return Err(Refusal::invalid_field("old_password", "wrong_password", "This is not your password.").into());
     }
+    attempt.succeeded().await;
     let wearer = Wearer { email: &caller.email, organization: &user.organization };
     check_policy("new_password", &change.new, user.min_length, &wearer)?;
-    let hash = hasher.hash(&change.new).await?;
-    let mut tx = db.begin(&caller.tenant, caller.actor(), origin).await?;
+    let hash = door.hasher.hash(&change.new).await?;
+    let mut tx = door.db.begin(&caller.tenant, caller.actor(), origin).await?;
     if get_password(&mut tx, caller.user_id).await?.hash != user.hash {
         return Err(Refusal::conflict("password_changed_meanwhile", "Your password was changed meanwhile.").into());
     }

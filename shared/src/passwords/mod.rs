@@ -1,6 +1,7 @@
 //! Passwords: the policy, the hashing, and the ways to a new one.
 
 mod change;
+mod common;
 mod hashing;
 mod policy;
 mod purge;
@@ -11,7 +12,7 @@ pub use hashing::Hasher;
 pub(crate) use policy::policy_of;
 pub use policy::{Wearer, check_policy, check_same};
 pub use purge::purge_some;
-pub use reset::{ResetPreview, confirm_reset, preview_reset, request_reset};
+pub use reset::{ResetPreview, confirm_reset, mail_reset, preview_reset, request_reset};
 pub(crate) use reset::{mail_link, supersede};
 
 use crate::db::Tx;

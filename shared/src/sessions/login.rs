@@ -1,0 +1,173 @@
+//! Signing in with a password. Whoever can't gets one answer, after the same work: a stranger learns neither from what it
+//! says nor from how long it takes which organizations and accounts there are.
+
+use chrono::NaiveDate;
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::{NewSession, create};
+use crate::access::{Actor, Origin};
+use crate::audit::Event;
+use crate::db::Db;
+use crate::email_address::key;
+use crate::error::{Refusal, Result};
+use crate::ids::{OrganizationId, UserId};
+use crate::limits::Limiter;
+use crate::passwords::Hasher;
+use crate::tenant::{Addressee, Tenant};
+
+/// What a sign-in is looked at with.
+#[derive(Clone, Copy, Debug)]
+pub struct Door<'a> {
+    /// Where accounts are.
+    pub db: &'a Db,
+    /// Who compares passwords.
+    pub hasher: &'a Hasher,
+    /// Who counts failures.
+    pub limiter: &'a Limiter,
+    /// The slug of the organization that keeps the record of what was tried at those that do not exist.
+    pub platform_slug: &'a str,
+}
+
+/// What someone shows who wants to sign in.
+#[derive(Clone, Copy, Debug)]
+pub struct Credentials<'a> {
+    /// The organization's slug.
+    pub slug: &'a str,
+    /// User name or address.
+    pub username: &'a str,
+    /// The password.
+    pub password: &'a SecretString,
+}
+
+/// The one answer to all that can be wrong with credentials.
+const WRONG: &str = "invalid_credentials";
+
+fn wrong_credentials() -> Refusal {
+    Refusal::unauthenticated(WRONG, "User name or password is wrong, or this account can't sign in here.")
+}
+
+/// Signs in. Unknown organization, unknown user, wrong password, inactive, expired and not local are one answer; the limits
+/// decide before a password is looked at.
+pub async fn login(door: &Door<'_>, given: &Credentials<'_>, origin: Origin) -> Result<NewSession> {
+    let attempt = door.limiter.sign_in(given.slug, given.username, &origin).await?;
+    let outcome = sign_in(door, given, origin).await;
+    attempt.judge(outcome, &[WRONG]).await
+}
+
+async fn sign_in(door: &Door<'_>, given: &Credentials<'_>, origin: Origin) -> Result<NewSession> {
+    let addressee = Addressee::find(door.db, given.slug, door.platform_slug).await?;
+    let found = find_account(door.db, &addressee, given.username).await?;
+    let hash = found.as_ref().and_then(|found| found.password_hash.clone());
+    let is_right = door.hasher.verify(given.password, hash.clone()).await?;
+    let today = door.db.clock().now().date_naive();
+    let refused = reason(&addressee, found.as_ref(), is_right, today);
+    let (None, Some(tenant), Some(found), Some(hash)) = (refused, addressee.tenant(), &found, hash) else {
+        return refuse(door, &addressee, found.as_ref(), refused.unwrap_or("wrong_password"), origin).await;
+    };
+    let rehashed = if Hasher::is_outdated(&hash) { Some(door.hasher.hash(given.password).await?) } else { None };
+    match begin(door.db, tenant, found, &hash, rehashed, origin.clone()).await? {
+        Some(session) => Ok(session),
+        None => refuse(door, &addressee, Some(found), "changed_meanwhile", origin).await,
+    }
+}
+
+struct Account {
+    user_id: UserId,
+    email: String,
+    password_hash: Option<String>,
+    is_active: bool,
+    is_local: bool,
+    expiry_date: Option<NaiveDate>,
+}
+
+/// Looks an account up. It asks as much where the slug was no organization's, and finds nobody.
+async fn find_account(db: &Db, addressee: &Addressee, username: &str) -> Result<Option<Account>> {
+    let Some(keeper) = addressee.keeper() else { return Ok(None) };
+    let mut tx = db.begin(keeper, Actor::Anonymous, Origin::default()).await?;
+    // An address wins over a user name that looks like it.
+    let row = sqlx::query_as!(
+        Account,
+        r#"select id as "user_id: UserId", email, password_hash, is_active, is_local, expiry_date from users
+           where organization_id = $1 and (email_key = $2 or username_key = $2) and $3
+           order by (email_key = $2) desc limit 1"#,
+        tx.organization_id() as OrganizationId,
+        key(username),
+        addressee.tenant().is_some()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    tx.commit().await?;
+    Ok(row)
+}
+
+/// Why someone can't sign in, for administrators.
+fn reason(addressee: &Addressee, account: Option<&Account>, is_right: bool, today: NaiveDate) -> Option<&'static str> {
+    let Some(account) = account else {
+        return Some(if addressee.tenant().is_some() { "unknown_user" } else { "unknown_organization" });
+    };
+    match account {
+        Account { is_active: false, .. } => Some("inactive"),
+        Account { expiry_date: Some(last), .. } if *last < today => Some("expired"),
+        Account { is_local: false, .. } => Some("not_local"),
+        Account { password_hash: None, .. } => Some("no_password"),
+        _ if !is_right => Some("wrong_password"),
+        _ => None,
+    }
+}
+
+/// Writes down who was refused, and why, and refuses. What was typed is not written where no account has that name: people
+/// type passwords there.
+async fn refuse<T>(
+    door: &Door<'_>,
+    addressee: &Addressee,
+    account: Option<&Account>,
+    reason: &'static str,
+    origin: Origin,
+) -> Result<T> {
+    if let Some(keeper) = addressee.keeper().filter(|keeper| door.limiter.may_note(keeper)) {
+        let mut tx = door.db.begin(keeper, Actor::Anonymous, origin).await?;
+        let event = Event {
+            action: "session.refused",
+            object_type: "user",
+            object_id: account.map(|account| account.user_id.into()),
+            object_name: account.map(|account| account.email.as_str()),
+            details: json!({ "reason": reason }),
+        };
+        tx.audit(event).await?;
+        tx.commit().await?;
+    }
+    Err(wrong_credentials().into())
+}
+
+/// Begins the session, if the password is still the one that was verified, and he may still sign in.
+async fn begin(
+    db: &Db,
+    tenant: &Tenant,
+    account: &Account,
+    hash: &str,
+    rehashed: Option<String>,
+    origin: Origin,
+) -> Result<Option<NewSession>> {
+    let actor = Actor::User { id: account.user_id, name: account.email.clone(), credential: None };
+    let mut tx = db.begin(tenant, actor, origin).await?;
+    let still = sqlx::query!(
+        "update users set password_hash = coalesce($4, password_hash)
+         where organization_id = $1 and id = $2 and password_hash = $3 and is_active and is_local
+           and (expiry_date is null or expiry_date >= $5)",
+        tx.organization_id() as OrganizationId,
+        account.user_id as UserId,
+        hash,
+        rehashed,
+        tx.now().date_naive()
+    )
+    .execute(tx.connection())
+    .await?;
+    if still.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let session = create(&mut tx, account.user_id).await?;
+    tx.audit(Event::new("session.created", "user", account.user_id, &account.email)).await?;
+    tx.commit().await?;
+    Ok(Some(session))
+}
