@@ -14,7 +14,6 @@ use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, SessionId, UserId};
 use crate::schedules::Part;
 use crate::secret::Token;
-use crate::tenant::Tenant;
 
 /// How long a session lasts: a working day. There is no sliding window; signing in again is the renewal.
 const SESSION_LASTS: TimeDelta = TimeDelta::hours(12);

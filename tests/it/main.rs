@@ -1,5 +1,7 @@
 //! What Tenantry promises, tried through its front door: one module a feature, each test a rule.
 
+mod asvs;
+mod attempts;
 mod audit_events;
 mod browser;
 mod check;
@@ -8,6 +10,7 @@ mod deploy;
 mod email_events;
 mod email_suppressions;
 mod emails;
+mod equal_time;
 mod etags;
 mod fairness;
 mod faults;
@@ -23,6 +26,7 @@ mod organizations;
 mod parked;
 mod passwords;
 mod readme;
+mod refused_sign_ins;
 mod reminders;
 mod restore;
 mod schedules;

@@ -24,7 +24,7 @@ use tenantry_shared::config::{ConfigError, PublicUrl};
 use tenantry_shared::db::Db;
 use tenantry_shared::outbox::{self, Claim, Job, JobRef, RENEW_EVERY, Taken};
 use tenantry_shared::secret::Links;
-use tenantry_shared::{emails, jobs as jobs_of_people, passwords};
+use tenantry_shared::{emails, jobs as jobs_of_people};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
@@ -143,7 +143,7 @@ impl Worker {
         match claim.job {
             Job::SendEmail(id) => jobs::send_email::run(self, claim, id).await,
             Job::ResendInvitations(id) => jobs::resend_invitations::run(self, claim, id).await,
-            Job::ResetPassword(id) => passwords::mail_reset(&self.db, claim, id).await,
+            Job::ResetPassword(id) => jobs::reset_password::run(self, claim, id).await,
         }
     }
 

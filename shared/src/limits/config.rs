@@ -62,6 +62,9 @@ pub struct LimitsConfig {
     /// FAILURES/SECONDS, of 60 seconds at most.
     #[arg(long, env, default_value = "10/60", value_parser = short)]
     pub limit_own_secrets: Rate,
+    /// How many milliseconds an attempt waits for Redis, where failures are counted, before this process counts it by itself.
+    #[arg(long, env, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=5_000))]
+    pub limit_patience_ms: u64,
     /// Failed sign-ins that one process writes into the audit log of one organization: FAILURES/SECONDS.
     #[arg(long, env, default_value = "1000/10")]
     pub limit_refusals_noted: Rate,

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashlink::LruCache;
 
-use super::{Buckets, DELAY, FAMILIAR_FOR, Key, WAITED_FOR};
+use super::{Buckets, DELAY, FAMILIAR_FOR, Key, Taken, WAITED_FOR};
 
 /// Keys it remembers, some 6 MB. Beyond it the one that was used longest ago is forgotten: to get there on purpose takes as
 /// many failures, each of which costs a hash.
@@ -24,10 +24,10 @@ impl Local {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes one of every bucket, or of none of them; answers how many milliseconds to wait, 0 if it took.
-    pub(super) fn take(&self, buckets: &Buckets, now: i64) -> i64 {
+    /// Takes one of every bucket, or of none of them, as `take.lua` does.
+    pub(super) fn take(&self, buckets: &Buckets, now: i64) -> Taken {
         let mut map = self.lock();
-        let mut wait = 0;
+        let (mut wait, mut is_besieged) = (0, false);
         let mut after = Vec::new();
         for (key, rate) in &buckets.strict {
             let free = map.get(key).map_or(now, |free| now.max(*free)) + rate.interval;
@@ -39,7 +39,10 @@ impl Local {
             let free = map.get(&key).map_or(now, |free| now.max(*free)) + rate.interval;
             if free - rate.burst * rate.interval - now <= 0 {
                 after.push((key, free));
-            } else if map.get(&siege.familiar).is_none_or(|until| *until <= now) {
+            } else {
+                is_besieged = true;
+            }
+            if is_besieged && map.get(&siege.familiar).is_none_or(|until| *until <= now) {
                 let waits_until = map.get(&siege.waited).copied().filter(|free| free + WAITED_FOR > now);
                 if waits_until.is_none_or(|free| free <= now && wait == 0) {
                     map.insert(siege.waited, now + DELAY);
@@ -53,13 +56,13 @@ impl Local {
                 map.remove_lru();
             }
         }
-        wait.max(0)
+        Taken::of(wait, is_besieged)
     }
 
     /// Gives back one of every bucket.
     pub(super) fn give_back(&self, buckets: &Buckets, now: i64) {
         let mut map = self.lock();
-        for (key, rate) in buckets.all() {
+        for (key, rate) in buckets.taken() {
             match map.get(&key).map(|free| free - rate.interval) {
                 Some(free) if free > now => drop(map.insert(key, free)),
                 Some(_) => drop(map.remove(&key)),

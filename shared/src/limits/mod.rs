@@ -10,6 +10,7 @@ mod redis;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use hmac::{Hmac, KeyInit, Mac};
@@ -39,6 +40,20 @@ const FAMILIAR_FOR: i64 = TimeDelta::days(30).num_milliseconds();
 type Key = [u8; 16];
 type Bucket = (Key, Rate);
 
+/// What came of taking.
+enum Taken {
+    /// One was taken of each bucket, or of each but the account's, if that is besieged.
+    Yes { is_besieged: bool },
+    /// None was: so many milliseconds are to be waited.
+    No(i64),
+}
+
+impl Taken {
+    fn of(wait: i64, is_besieged: bool) -> Self {
+        if wait > 0 { Self::No(wait) } else { Self::Yes { is_besieged } }
+    }
+}
+
 /// What an attempt takes one of.
 #[derive(Clone)]
 struct Buckets {
@@ -51,6 +66,8 @@ struct Buckets {
 #[derive(Clone)]
 struct Siege {
     account: Bucket,
+    /// Its bucket was empty when the attempt was made, so that none was taken of it.
+    is_on: bool,
     waited: Key,
     familiar: Key,
 }
@@ -58,6 +75,27 @@ struct Siege {
 impl Buckets {
     fn all(&self) -> impl Iterator<Item = Bucket> {
         self.strict.iter().copied().chain(self.siege.iter().map(|siege| siege.account))
+    }
+
+    /// Those that an attempt has taken one of.
+    fn taken(&self) -> impl Iterator<Item = Bucket> {
+        let besieged = self.siege.iter().filter(|siege| !siege.is_on);
+        self.strict.iter().copied().chain(besieged.map(|siege| siege.account))
+    }
+}
+
+/// Where a stranger is stopped, as metrics name it.
+const DOORS: [&str; 4] = ["sign_in", "password_reset", "link", "own_secret"];
+
+/// Says what the numbers mean that come from here, in the process that looks at strangers.
+pub fn describe() {
+    metrics::describe_counter!(
+        "tenantry_attempts_refused_total",
+        "Attempts that were not looked at: too many failed before."
+    );
+    for door in DOORS {
+        // From the start, for an alert can't compare with what is not there.
+        metrics::counter!("tenantry_attempts_refused_total", "door" => door).increment(0);
     }
 }
 
@@ -102,7 +140,7 @@ impl Limiter {
         clock: Clock,
     ) -> Result<Self, ConfigError> {
         let key = secret.derive("tenantry/limits/1").map_err(|e| ConfigError(e.to_string()))?;
-        let shared = Shared::new(redis)?;
+        let shared = Shared::new(redis, Duration::from_millis(rates.limit_patience_ms))?;
         Ok(Self(Arc::new(Inner { rates: rates.clone(), key, clock, shared, local: Local::default() })))
     }
 
@@ -117,6 +155,7 @@ impl Limiter {
             ],
             siege: Some(Siege {
                 account: (self.key("account", &[&slug, &username]), rates.limit_account),
+                is_on: false,
                 waited: self.key("waited", &[&slug, &username, &client]),
                 familiar: self.key("familiar", &[&slug, &username, &client]),
             }),
@@ -152,18 +191,24 @@ impl Limiter {
     /// each process counts for itself.
     pub(crate) fn may_note(&self, keeper: &Tenant) -> bool {
         let noted = (self.key("noted", &[&keeper.id().to_string()]), self.0.rates.limit_refusals_noted);
-        self.0.local.take(&Buckets { strict: vec![noted], siege: None }, self.now()) == 0
+        matches!(self.0.local.take(&Buckets { strict: vec![noted], siege: None }, self.now()), Taken::Yes { .. })
     }
 
-    async fn take(&self, door: &'static str, buckets: Buckets) -> Result<Attempt> {
+    async fn take(&self, door: &'static str, mut buckets: Buckets) -> Result<Attempt> {
         let now = self.now();
-        let wait = match self.0.shared.take(&buckets, now).await {
-            Ok(wait) => wait,
+        let taken = match self.0.shared.take(&buckets, now).await {
+            Ok(taken) => taken,
             Err(redis::Away) => self.0.local.take(&buckets, now),
         };
-        if wait <= 0 {
-            return Ok(Attempt { limiter: self.clone(), buckets });
-        }
+        let wait = match taken {
+            Taken::Yes { is_besieged } => {
+                if let Some(siege) = &mut buckets.siege {
+                    siege.is_on = is_besieged;
+                }
+                return Ok(Attempt { limiter: self.clone(), buckets });
+            }
+            Taken::No(wait) => wait,
+        };
         metrics::counter!("tenantry_attempts_refused_total", "door" => door).increment(1);
         Err(too_many(wait).into())
     }

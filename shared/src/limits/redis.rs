@@ -7,12 +7,10 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Cmd, Pipeline, RedisResult};
 use tokio::time::timeout;
 
-use super::{Buckets, DELAY, FAMILIAR_FOR, Key};
+use super::{Buckets, DELAY, FAMILIAR_FOR, Key, Taken, WAITED_FOR};
 use crate::config::{ConfigError, RedisConfig};
 
-/// How long a sign-in waits for Redis before it goes on without.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// And for how long nobody asks after that, so that not every sign-in waits.
+/// For how long nobody asks once there was no answer, so that not every sign-in waits for none.
 const PAUSE: Duration = Duration::from_secs(1);
 
 const TAKE: &str = include_str!("take.lua");
@@ -24,6 +22,7 @@ pub(super) struct Away;
 /// See the module.
 pub(super) struct Shared {
     connection: ConnectionManager,
+    patience: Duration,
     namespace: String,
     trouble: Mutex<Trouble>,
 }
@@ -37,22 +36,22 @@ struct Trouble {
 
 impl Shared {
     /// Connects when it is first asked: a process may start before Redis.
-    pub(super) fn new(config: &RedisConfig) -> Result<Self, ConfigError> {
-        let patience = ConnectionManagerConfig::new()
+    pub(super) fn new(config: &RedisConfig, patience: Duration) -> Result<Self, ConfigError> {
+        let settings = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(Duration::from_secs(1)))
-            .set_response_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(patience))
             .set_number_of_retries(1);
-        let connection = ConnectionManager::new_lazy_with_config(config.client()?, patience)
+        let connection = ConnectionManager::new_lazy_with_config(config.client()?, settings)
             .map_err(|_| ConfigError("REDIS_URL can't be used.".into()))?;
-        Ok(Self { connection, namespace: config.redis_namespace.clone(), trouble: Mutex::default() })
+        Ok(Self { connection, patience, namespace: config.redis_namespace.clone(), trouble: Mutex::default() })
     }
 
     fn key(&self, key: &Key) -> String {
         format!("{}:limit:{}", self.namespace, bs58::encode(key).into_string())
     }
 
-    /// Takes one of every bucket, or of none of them; answers how many milliseconds to wait, 0 if it took.
-    pub(super) async fn take(&self, buckets: &Buckets, now: i64) -> Result<i64, Away> {
+    /// Takes one of every bucket, or of none of them.
+    pub(super) async fn take(&self, buckets: &Buckets, now: i64) -> Result<Taken, Away> {
         let siege = buckets.siege.iter().flat_map(|siege| [&siege.waited, &siege.familiar]);
         let keys = buckets.all().count() + siege.clone().count();
         let mut command = redis::cmd("EVAL");
@@ -63,15 +62,16 @@ impl Shared {
         for key in siege {
             command.arg(self.key(key));
         }
-        command.arg(now).arg(if buckets.siege.is_some() { DELAY } else { 0 });
+        command.arg(now).arg(if buckets.siege.is_some() { DELAY } else { 0 }).arg(WAITED_FOR);
         for (_, rate) in buckets.all() {
             command.arg(rate.burst).arg(rate.interval);
         }
         let mut connection = self.connection.clone();
-        self.within(command.query_async(&mut connection)).await
+        let wait: i64 = self.within(command.query_async(&mut connection)).await?;
+        Ok(Taken::of(wait, wait == -1))
     }
 
-    /// Gives back one of every bucket.
+    /// Gives back what was taken.
     pub(super) async fn give_back(&self, buckets: &Buckets, now: i64) -> Result<(), Away> {
         let mut connection = self.connection.clone();
         self.within(self.giving_back(buckets, now).query_async(&mut connection)).await
@@ -94,12 +94,12 @@ impl Shared {
 
     fn giving_back(&self, buckets: &Buckets, now: i64) -> Cmd {
         let mut command = redis::cmd("EVAL");
-        command.arg(GIVE_BACK).arg(buckets.all().count());
-        for (key, _) in buckets.all() {
+        command.arg(GIVE_BACK).arg(buckets.taken().count());
+        for (key, _) in buckets.taken() {
             command.arg(self.key(&key));
         }
         command.arg(now);
-        for (_, rate) in buckets.all() {
+        for (_, rate) in buckets.taken() {
             command.arg(rate.interval);
         }
         command
@@ -109,7 +109,7 @@ impl Shared {
         if self.trouble().until.is_some_and(|until| Instant::now() < until) {
             return Err(Away);
         }
-        let error = match timeout(PATIENCE, work).await {
+        let error = match timeout(self.patience, work).await {
             Ok(Ok(answer)) => {
                 let mut trouble = self.trouble();
                 if std::mem::take(&mut *trouble).is_known {
