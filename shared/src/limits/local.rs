@@ -6,7 +6,7 @@ use hashlink::LruCache;
 
 use super::{Buckets, DELAY, FAMILIAR_FOR, Key, Taken, WAITED_FOR};
 
-/// Keys it remembers, some 6 MB. Beyond it the one that was used longest ago is forgotten: to get there on purpose takes as
+/// Keys it remembers, some 4 MB. Beyond it the one that was used longest ago is forgotten: to get there on purpose takes as
 /// many failures, each of which costs a hash.
 const MOST: usize = 50_000;
 
