@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use tenantry_shared::access::{Access, Permit};
+use tenantry_shared::Error;
+use tenantry_shared::access::{Access, Origin, Permit};
 use tenantry_shared::config::PublicUrl;
 use tenantry_shared::db::{Db, Tx};
+use tenantry_shared::limits::Limiter;
 use tenantry_shared::organizations::Operator;
 use tenantry_shared::passwords::Hasher;
 use tenantry_shared::secret::Links;
-use tenantry_shared::sessions::SignInKeys;
+use tenantry_shared::sessions::{Door, SignInKeys};
 use tenantry_shared::signature::SigningSecret;
 
 use crate::auth::SignedIn;
@@ -21,6 +23,7 @@ pub(crate) struct App {
     pub(crate) links: Links,
     pub(crate) hasher: Hasher,
     pub(crate) sign_in_keys: SignInKeys,
+    pub(crate) limiter: Limiter,
     pub(crate) public_url: Arc<PublicUrl>,
     pub(crate) platform_slug: Arc<str>,
     pub(crate) redis: redis::Client,
@@ -43,6 +46,27 @@ impl App {
         let mut tx = self.db.begin(&caller.caller.tenant, caller.caller.actor(), caller.origin.clone()).await?;
         let access = caller.caller.may::<P>(&mut tx).await?;
         Ok((tx, access))
+    }
+
+    /// What strangers are looked at with.
+    pub(crate) fn door(&self) -> Door<'_> {
+        Door {
+            db: &self.db,
+            hasher: &self.hasher,
+            limiter: &self.limiter,
+            keys: &self.sign_in_keys,
+            platform_slug: &self.platform_slug,
+        }
+    }
+
+    /// What came of a link. One that is none of ours counts against whoever sent it.
+    pub(crate) async fn of_link<T>(&self, origin: &Origin, outcome: Result<T, Error>) -> Result<T, Error> {
+        if let Err(Error::Refused(refusal)) = &outcome
+            && refusal.code == "link_dead"
+        {
+            self.limiter.wrong_link(origin).await?;
+        }
+        outcome
     }
 
     /// Whether the caller is an operator.

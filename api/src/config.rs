@@ -8,6 +8,7 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_shared::check::Report;
 use tenantry_shared::config::{CommonConfig, ConfigError, DatabaseConfig, RedisConfig, secret};
+use tenantry_shared::limits::LimitsConfig;
 use tenantry_shared::signature::SigningSecret;
 
 /// What `serve` needs.
@@ -20,6 +21,8 @@ pub struct ServeConfig {
     pub redis: RedisConfig,
     #[command(flatten)]
     pub common: CommonConfig,
+    #[command(flatten)]
+    pub limits: LimitsConfig,
     /// Where to listen.
     #[arg(long, env, default_value = "127.0.0.1:8080")]
     pub listen_addr: SocketAddr,

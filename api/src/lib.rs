@@ -47,6 +47,7 @@ use poem::{Endpoint, EndpointExt, Route, Server};
 use tenantry_shared::clock::Clock;
 use tenantry_shared::config::ConfigError;
 use tenantry_shared::db::Db;
+use tenantry_shared::limits::Limiter;
 use tenantry_shared::passwords::Hasher;
 use tenantry_shared::relay;
 use tenantry_shared::secret::Links;
@@ -99,6 +100,7 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
         links: Links::new(&secret_key).map_err(trouble)?,
         sign_in_keys: SignInKeys::new(&secret_key).map_err(trouble)?,
         hasher: Hasher::default(),
+        limiter: Limiter::new(&config.limits, &config.redis, &secret_key, clock.clone())?,
         redis: redis.clone(),
         email_events_secret: config.email_events_secret()?,
         platform_slug: config.platform_slug.as_str().into(),

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use metrics::{Unit, describe_gauge, describe_histogram};
 use tenantry_shared::db::Db;
-use tenantry_shared::meters;
+use tenantry_shared::{limits, meters};
 
 /// Says what the numbers mean.
 pub(crate) fn describe() {
     meters::describe();
     meters::describe_relay();
+    limits::describe();
     describe_histogram!(
         "tenantry_http_request_seconds",
         Unit::Seconds,

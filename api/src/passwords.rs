@@ -97,7 +97,7 @@ impl Api {
     /// Ask for a new password
     ///
     /// If a user of the organization has this address, a link is mailed to it, good for an hour and once. The answer
-    /// is the same if none has.
+    /// is the same if none has. Errors: 429 `too_many_attempts`.
     #[oai(path = "/orgs/:organization_slug/iam/password-reset", method = "post", operation_id = "iam_password_reset")]
     async fn reset(
         &self,
@@ -108,14 +108,15 @@ impl Api {
         body: Body<ResetIn>,
     ) -> ApiResult<Asked> {
         let email = EmailAddress::parse("email", &body.0.email).map_err(|e| Refusal::invalid(vec![e]))?;
-        passwords::request_reset(&app.db, &organization_slug, email.as_str(), from.0).await?;
+        passwords::request_reset(&app.door(), &organization_slug, &email, from.0).await?;
         Ok(Asked::Later)
     }
 
     /// Choose a new password
     ///
     /// With the token of a mailed link. Verifies the address and ends all sessions and personal access tokens.
-    /// Errors: 404 `link_dead`; 409 `link_used`, `link_superseded`, `link_expired`; 400 for a password that is not good.
+    /// Errors: 404 `link_dead`; 409 `link_used`, `link_superseded`, `link_expired`; 400 for a password that is not good;
+    /// 429 `too_many_attempts` after many links that are none.
     #[oai(
         path = "/orgs/:organization_slug/iam/password-reset/confirm",
         method = "post",
@@ -133,14 +134,19 @@ impl Api {
         let password = new_password.into();
         passwords::check_same("confirm_new_password", &password, &confirm_new_password.into())?;
         let tenant = Tenant::find(&app.db, &organization_slug).await?;
-        passwords::confirm_reset(&app.db, &app.links, &app.hasher, tenant.as_ref(), &token, &password, from.0).await?;
+        let origin = from.0.clone();
+        let confirmed =
+            passwords::confirm_reset(&app.db, &app.links, &app.hasher, tenant.as_ref(), &token, &password, from.0)
+                .await;
+        app.of_link(&origin, confirmed).await?;
         Ok(NoContent::Done)
     }
 
     /// Change one's own password
     ///
     /// All other sessions end. Errors: 400 `wrong_password` at `old_password`, or for a new one that is not good; 403
-    /// `session_required` with a personal access token; 409 `password_changed_meanwhile`.
+    /// `session_required` with a personal access token; 409 `password_changed_meanwhile`;
+    /// 429 `too_many_attempts` after many wrong ones.
     ///
     /// With a `change_token` no `Authorization` is needed, and none may be sent. A token works once, within ten minutes, and
     /// not under another organization's slug. Sign in with the new password afterwards. Errors: 400 `password_unchanged` at
@@ -165,13 +171,13 @@ impl Api {
                 }
                 same?;
                 let old = old_password.ok_or_else(old_password_needed)?.into();
-                passwords::change(&app.db, &app.hasher, tx, &by, Change { old, new, revoke_tokens }, caller.origin.clone()).await?;
+                let change = Change { old, new, revoke_tokens };
+                passwords::change(&app.door(), tx, &by, change, caller.origin.clone()).await?;
             }
             (Changing::ByTicket(origin), Some(ticket)) => {
                 same?;
                 let tenant = Tenant::find(&app.db, &organization_slug).await?;
-                let keys = &app.sign_in_keys;
-                passwords::change_by_ticket(&app.db, &app.hasher, keys, tenant.as_ref(), &ticket, &new, origin).await?;
+                passwords::change_by_ticket(&app.door(), tenant.as_ref(), &ticket, &new, origin).await?;
             }
             (Changing::ByTicket(_), None) => return Err(sessions::not_signed_in().into()),
         }

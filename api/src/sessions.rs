@@ -14,7 +14,7 @@ use poem_openapi::{Object, OpenApi};
 use secrecy::SecretString;
 use serde_json::Value;
 use tenantry_shared::access::{InPerson, Oneself, Permission, list_grants};
-use tenantry_shared::sessions::{self, Entry, NewSession, Shown};
+use tenantry_shared::sessions::{self, Credentials, Entry, NewSession};
 use tenantry_shared::{folders, organizations, users};
 use uuid::Uuid;
 
@@ -110,7 +110,8 @@ fn password_change_required(ticket: SecretString) -> Problem {
 impl Api {
     /// Sign in
     ///
-    /// With user name or address and password. Errors: 401 `invalid_credentials`, one answer for all that can be wrong.
+    /// With user name or address and password. Errors: 401 `invalid_credentials`, one answer for all that can be wrong;
+    /// 429 `too_many_attempts` after many of these, for a minute at most.
     ///
     /// Whoever knows the password is told more. With a second factor: 401 `mfa_required` without a `code`, 401 `invalid_code`
     /// with one that is wrong, too old or used before, 429 `too_many_codes` for a minute after the fifth wrong one in a row.
@@ -127,8 +128,9 @@ impl Api {
         body: Body<LoginIn>,
     ) -> ApiResult<Json<SessionOut>> {
         let LoginIn { username, password, code } = body.0;
-        let shown = Shown { username: &username, password: &password.into(), code: code.as_deref() };
-        match sessions::login(&app.db, &app.hasher, &app.sign_in_keys, &organization_slug, &shown, from.0).await? {
+        let (slug, password) = (&organization_slug, password.into());
+        let given = Credentials { slug, username: &username, password: &password, code: code.as_deref() };
+        match sessions::login(&app.door(), &given, from.0).await? {
             Entry::Session(session) => Ok(Json(session.into())),
             Entry::CodeNeeded(_) => Err(mfa_required()),
             Entry::PasswordChangeNeeded(ticket) => Err(password_change_required(ticket)),

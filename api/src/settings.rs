@@ -14,7 +14,7 @@ use crate::auth::SignedIn;
 use crate::input::{Body, Input};
 use crate::problem::ApiResult;
 use crate::reply::{Found, etag, if_match};
-use crate::users::kept;
+use crate::objects::kept;
 
 pub(crate) struct Api;
 

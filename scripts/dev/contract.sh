@@ -27,6 +27,7 @@ check_api() {
   build
   migrate
   make_organizations
+  bear_with_failures
   start_api
   start_worker
   wait_until_ready
@@ -34,6 +35,12 @@ check_api() {
   ask_as_operator "$seed" "$examples"
   find_refused
   ask_as_stranger "$seed" "$examples"
+}
+
+# Nearly all that is asked fails, from one address. Limits would only hide what stands behind them.
+bear_with_failures() {
+  export LIMIT_ACCOUNT_AND_CLIENT=1000000/1 LIMIT_CLIENT=1000000/1 LIMIT_ACCOUNT=1000000/1 LIMIT_PASSWORD_RESETS=1000000/1 \
+    LIMIT_WRONG_LINKS=1000000/1 LIMIT_OWN_SECRETS=1000000/1
 }
 
 ask_as_operator() { # SEED EXAMPLES

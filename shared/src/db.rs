@@ -226,6 +226,12 @@ impl Tx {
         self.actor = actor;
     }
 
+    /// Does what someone asked for earlier, from wherever he was then.
+    pub(crate) fn act_for(&mut self, actor: Actor, origin: Origin) {
+        self.actor = actor;
+        self.origin = origin;
+    }
+
     /// Where the request came from.
     #[must_use]
     pub fn origin(&self) -> &Origin {

@@ -69,6 +69,8 @@ typed_ids! {
     EmailSuppressionId;
     /// A request for a new password.
     PasswordResetId;
+    /// The wish for one, before anyone has looked who has the address.
+    PasswordResetRequestId;
     /// A long-running job a caller can watch.
     JobId;
     /// An entry of the audit log.

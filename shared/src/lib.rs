@@ -14,6 +14,7 @@ pub mod email_address;
 pub mod error;
 pub mod idempotency;
 pub mod ids;
+pub mod limits;
 pub mod meters;
 pub mod objects;
 pub mod outbox;

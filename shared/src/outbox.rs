@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::access::{Actor, Origin};
 use crate::db::{Db, Tx};
 use crate::error::Result;
-use crate::ids::{EmailId, JobId, OrganizationId, new_uuid};
+use crate::ids::{EmailId, JobId, OrganizationId, PasswordResetRequestId, new_uuid};
 use crate::tenant::Tenant;
 use crate::trace;
 
@@ -31,11 +31,13 @@ pub enum Job {
     SendEmail(EmailId),
     /// Resend many invitations.
     ResendInvitations(JobId),
+    /// Mail a link to whoever has an address, if anyone.
+    ResetPassword(PasswordResetRequestId),
 }
 
 impl Job {
     /// The names of all there are.
-    pub const NAMES: [&'static str; 2] = ["send_email", "resend_invitations"];
+    pub const NAMES: [&'static str; 3] = ["send_email", "resend_invitations", "reset_password"];
 
     /// Its name in the database, and in metrics.
     #[must_use]
@@ -48,6 +50,7 @@ impl Job {
         match self {
             Self::SendEmail(id) => ("send_email", id.into()),
             Self::ResendInvitations(id) => ("resend_invitations", id.into()),
+            Self::ResetPassword(id) => ("reset_password", id.into()),
         }
     }
 
@@ -55,6 +58,7 @@ impl Job {
         match job {
             "send_email" => Some(Self::SendEmail(subject.into())),
             "resend_invitations" => Some(Self::ResendInvitations(subject.into())),
+            "reset_password" => Some(Self::ResetPassword(subject.into())),
             _ => None,
         }
     }

@@ -36,3 +36,43 @@ impl Tenant {
         self.id
     }
 }
+
+/// Whom a stranger asks for by a slug, and who keeps the record of it: the organization itself, or, where there is none of
+/// this slug, the platform organization. So as much is read and written for a slug that is nobody's as for any other.
+#[derive(Clone, Debug)]
+pub struct Addressee {
+    keeper: Option<Tenant>,
+    is_there: bool,
+}
+
+impl Addressee {
+    /// Looks a slug up. Like [`Tenant::find`], it proves nothing about a caller.
+    pub async fn find(db: &Db, slug: &str, platform_slug: &str) -> Result<Self> {
+        let row = sqlx::query!(
+            r#"select organization_id as "id!: OrganizationId", is_there as "is_there!" from (
+                   select organization_id, true as is_there from find_organization($1)
+                   union all
+                   select organization_id, false from find_organization($2)) found
+               order by is_there desc limit 1"#,
+            slug,
+            platform_slug
+        )
+        .fetch_optional(db.pool())
+        .await?;
+        Ok(row.map_or(Self { keeper: None, is_there: false }, |row| Self {
+            keeper: Some(Tenant::proven(row.id)),
+            is_there: row.is_there,
+        }))
+    }
+
+    /// The organization of the slug, if there is one.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&Tenant> {
+        self.keeper.as_ref().filter(|_| self.is_there)
+    }
+
+    /// Who keeps the record. None in a deployment without a platform organization.
+    pub(crate) fn keeper(&self) -> Option<&Tenant> {
+        self.keeper.as_ref()
+    }
+}

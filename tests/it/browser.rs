@@ -28,7 +28,7 @@ async fn an_invitee_follows_the_link_chooses_a_password_and_is_in() {
     browser.fill("First name", "Bob").await;
     browser.fill("password", "passwordpassword").await;
     browser.press("Accept").await;
-    browser.until_it_says("easy to guess").await;
+    browser.until_it_says("most common").await;
     browser.screenshot("accept-refused").await;
     browser.fill("password", PASSWORD).await;
     browser.press("Accept").await;
@@ -200,6 +200,34 @@ async fn whoever_has_a_second_factor_signs_in_in_two_steps() {
 }
 
 #[tokio::test]
+async fn password_fields_are_masked_and_help_password_managers() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let invitation = admin.invite("bob@example.com", "reader").await;
+    let accept = app.link_of(&admin, &invitation).await.token();
+    app.anonymous().under("acme").post("/iam/password-reset", json!({ "email": admin.email })).await.accepted();
+    let reset = app.mailbox().last_to(&admin.email).await.link().token();
+    for (path, cookie, wanted) in [
+        ("/sign-in", String::new(), "current-password"),
+        ("/invitations/accept", format!("tenantry-invitation={accept}"), "new-password"),
+        ("/password-reset/confirm", format!("tenantry-password-reset={reset}"), "new-password"),
+    ] {
+        let page = app.anonymous().get(&format!("{}{path}", app.url())).header("cookie", &cookie).await;
+        let inputs = page.text.split("<input").skip(1).filter_map(|rest| rest.split('>').next());
+        let fields: Vec<&str> = inputs.filter(|input| input.contains("password\"")).collect();
+        assert!(!fields.is_empty(), "{}", page.whole());
+        for field in fields {
+            assert!(
+                field.contains("type=\"password\"") && field.contains(&format!("autocomplete=\"{wanted}\"")),
+                "{field}"
+            );
+            assert!(!field.contains("maxlength") && !field.contains("onpaste"), "nothing is cut or refused: {field}");
+        }
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn whoever_was_given_a_password_chooses_another_one_before_he_gets_in() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
@@ -267,5 +295,28 @@ async fn where_a_second_factor_is_demanded_the_pages_lead_to_one() {
     browser.until_it_says("Recovery codes left: 10").await;
     browser.screenshot("second-factor-on").await;
     browser.close().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn signing_in_anew_in_a_browser_ends_the_session_before() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let sign_in = |cookie: String| {
+        let form = format!("organization=acme&username={}&password={PASSWORD}", admin.email);
+        let call = app.anonymous().call(reqwest::Method::POST, &format!("{}/sign-in", app.url()));
+        call.body("application/x-www-form-urlencoded", form).header("origin", app.url()).header("cookie", &cookie)
+    };
+    let token = |answer: &harness::Answer| {
+        let cookie = answer.header("set-cookie").split(';').next().and_then(|cookie| cookie.split_once('='));
+        cookie.unwrap_or_else(|| panic!("a cookie: {}", answer.whole())).1.to_owned()
+    };
+    let bearer = |token: &str| admin.with_authorization(Some(&format!("Bearer {token}")));
+    let first = token(&sign_in(String::new()).await);
+    bearer(&first).get("/iam/current-user").await.ok();
+    let second = token(&sign_in(format!("tenantry={first}")).await);
+    assert_ne!(first, second);
+    bearer(&first).get("/iam/current-user").await.problem(401, "not_authenticated");
+    bearer(&second).get("/iam/current-user").await.ok();
     app.finish().await;
 }

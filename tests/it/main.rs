@@ -1,5 +1,7 @@
 //! What Tenantry promises, tried through its front door: one module a feature, each test a rule.
 
+mod asvs;
+mod attempts;
 mod audit_events;
 mod browser;
 mod cascade;
@@ -9,6 +11,7 @@ mod deploy;
 mod email_events;
 mod email_suppressions;
 mod emails;
+mod equal_time;
 mod etags;
 mod fairness;
 mod faults;
@@ -25,6 +28,7 @@ mod parked;
 mod passwords;
 mod personal_access_tokens;
 mod readme;
+mod refused_sign_ins;
 mod reminders;
 mod restore;
 mod schedules;

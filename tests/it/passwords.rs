@@ -1,6 +1,6 @@
 //! Passwords: forgotten, reset, changed, and what a good one is.
 
-use harness::{PASSWORD, TestApp, hours, minutes, seconds};
+use harness::{Caller, PASSWORD, TestApp, days, hours, minutes, seconds};
 use serde_json::{Value, json};
 
 const OTHER: &str = "several unrelated zebras juggle";
@@ -127,7 +127,8 @@ async fn each_rule_for_a_new_password_refuses_by_itself() {
         ("", "password_too_short"),
         ("zebra quilt 7x", "password_too_short"),
         (long.as_str(), "password_too_long"),
-        ("passwordpassword", "password_guessable"),
+        ("passwordpassword", "password_common"),
+        ("kkkkkkkkkkkkkkkkkkk", "password_guessable"),
         ("xq admin@acme.example zebra", "password_guessable"),
     ] {
         let answer = stranger.post("/iam/password-reset/confirm", confirmation(&token, password)).await;
@@ -158,5 +159,36 @@ async fn one_changes_one_s_own_password_and_other_sessions_end() {
     app.anonymous().sign_in("acme", &admin.email, PASSWORD).await.problem(401, "invalid_credentials");
     app.anonymous().sign_in("acme", &admin.email, OTHER).await.ok();
     app.mailbox().last_to(&admin.email).await;
+    app.finish().await;
+}
+
+async fn with_password(password: &str) -> (TestApp, Caller) {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let body = json!({ "old_password": PASSWORD, "new_password": password, "confirm_new_password": password });
+    admin.post("/iam/change-password", body).await.no_content();
+    (app, admin)
+}
+
+#[tokio::test]
+async fn a_password_is_compared_whole_and_in_its_case() {
+    let long = "Three zebras juggle, each behind its own curtain; nobody asks what a hippopotamus might think of it all, quietly, in November 7.";
+    assert_eq!(long.chars().count(), 128, "as long as one may be");
+    let (app, admin) = with_password(long).await;
+    let try_it = |password: &str| app.anonymous().sign_in("acme", &admin.email, password);
+    let others = [long.to_lowercase(), long[..127].to_owned(), format!("{long} "), format!("{}!", &long[..127])];
+    for other in others {
+        try_it(&other).await.problem(401, "invalid_credentials");
+    }
+    try_it(long).await.ok();
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_password_does_not_age() {
+    let (app, admin) = with_password(OTHER).await;
+    app.clock.advance(days(1_000));
+    let session = app.anonymous().sign_in("acme", &admin.email, OTHER).await.ok();
+    admin.signed_in("acme", &session).await.get("/iam/current-user").await.ok();
     app.finish().await;
 }

@@ -143,6 +143,7 @@ impl Worker {
         match claim.job {
             Job::SendEmail(id) => jobs::send_email::run(self, claim, id).await,
             Job::ResendInvitations(id) => jobs::resend_invitations::run(self, claim, id).await,
+            Job::ResetPassword(id) => jobs::reset_password::run(self, claim, id).await,
         }
     }
 
@@ -152,6 +153,8 @@ impl Worker {
         match claim.job {
             Job::SendEmail(id) => emails::give_up(&mut tx, id).await?,
             Job::ResendInvitations(id) => jobs_of_people::give_up(&mut tx, id).await?,
+            // Whoever asked was told nothing, and asks again.
+            Job::ResetPassword(_) => {}
         }
         let is_parked = claim.park(&mut tx).await?;
         if is_parked {

@@ -22,15 +22,16 @@ impl Api {
     ///
     /// For whoever holds the link. Changes nothing.
     /// Errors: 404 `link_dead`; 409 `invitation_expired`, `invitation_revoked`, `invitation_accepted`, `invitation_declined`,
-    /// `invitation_superseded`.
+    /// `invitation_superseded`; 429 `too_many_attempts` after many links that are none.
     #[oai(path = "/invitations/preview", method = "get", operation_id = "preview_invitation")]
     async fn preview(
         &self,
         app: Data<&App>,
+        from: From,
         /// The token of the link.
         token: Query<String>,
     ) -> ApiResult<Json<PreviewOut>> {
-        let preview = invitations::preview(&app.db, &app.links, &token).await?;
+        let preview = app.of_link(&from.0, invitations::preview(&app.db, &app.links, &token).await).await?;
         Ok(Json(PreviewOut {
             organization_name: preview.organization_name,
             organization: preview.organization_slug,
@@ -45,12 +46,13 @@ impl Api {
     /// Accept an invitation
     ///
     /// Makes the user, with the invited role and groups, and signs in. Once. Errors as `preview_invitation`; 400 for a
-    /// password that is not good; 409 `already_member`.
+    /// password that is not good; 409 `already_member`; 429 `too_many_attempts`.
     #[oai(path = "/invitations/accept", method = "post", operation_id = "accept_invitation")]
     async fn accept(&self, app: Data<&App>, from: From, body: Body<AcceptIn>) -> ApiResult<Welcome> {
         let AcceptIn { token, first_name, last_name, password } = body.0;
         let accept = Accept { name: PersonName::check(&first_name, &last_name)?, password: password.into() };
-        let accepted = invitations::accept(&app.db, &app.links, &app.hasher, &token, accept, from.0).await?;
+        let accepted = invitations::accept(&app.db, &app.links, &app.hasher, &token, accept, from.0.clone()).await;
+        let accepted = app.of_link(&from.0, accepted).await?;
         Ok(Welcome::In(Json(AcceptOut {
             token: accepted.session.token.expose().to_owned(),
             expiry: accepted.session.expires_at,
@@ -60,10 +62,11 @@ impl Api {
 
     /// Decline an invitation
     ///
-    /// The inviter is told. Errors as `preview_invitation`.
+    /// The inviter is told. Errors as `preview_invitation`, 429 `too_many_attempts` too.
     #[oai(path = "/invitations/decline", method = "post", operation_id = "decline_invitation")]
     async fn decline(&self, app: Data<&App>, from: From, body: Body<LinkIn>) -> ApiResult<NoContent> {
-        invitations::decline(&app.db, &app.links, &body.0.token, from.0).await?;
+        let declined = invitations::decline(&app.db, &app.links, &body.0.token, from.0.clone()).await;
+        app.of_link(&from.0, declined).await?;
         Ok(NoContent::Done)
     }
 }

@@ -57,11 +57,12 @@ async fn try_accept(visit: &Visit, form: &Form, token: &str) -> Result<Accepted,
     let name = PersonName::check(form.get("first_name"), form.get("last_name"))?;
     let new = Accept { name, password: form.secret("password") };
     let app = &visit.app;
-    invitations::accept(&app.db, &app.links, &app.hasher, token, new, visit.origin.clone()).await
+    let accepted = invitations::accept(&app.db, &app.links, &app.hasher, token, new, visit.origin.clone()).await;
+    app.of_link(&visit.origin, accepted).await
 }
 
 async fn show(visit: &Visit, token: &str, typed: &Typed<'_>) -> ApiResult<Response> {
-    let preview = invitations::preview(&visit.app.db, &visit.app.links, token).await?;
+    let preview = visit.of_link(invitations::preview(&visit.app.db, &visit.app.links, token).await).await?;
     let words = visit.words(&preview.locale);
     let values = context! {
         ..described(&preview, words, token),
@@ -96,7 +97,7 @@ pub(super) async fn ask_decline(visit: Visit) -> ApiResult<Response> {
         return Ok(response);
     }
     let token = visit.token(Kind::Invitation)?;
-    let preview = invitations::preview(&visit.app.db, &visit.app.links, &token).await?;
+    let preview = visit.of_link(invitations::preview(&visit.app.db, &visit.app.links, &token).await).await?;
     let words = visit.words(&preview.locale);
     render::page(words, "decline.html", StatusCode::OK, described(&preview, words, &token))
 }
@@ -104,7 +105,8 @@ pub(super) async fn ask_decline(visit: Visit) -> ApiResult<Response> {
 /// `POST /invitations/decline`.
 #[handler]
 pub(super) async fn decline(visit: Visit, form: Form) -> ApiResult<Response> {
-    invitations::decline(&visit.app.db, &visit.app.links, form.get("token"), visit.origin.clone()).await?;
+    let outcome = invitations::decline(&visit.app.db, &visit.app.links, form.get("token"), visit.origin.clone()).await;
+    visit.of_link(outcome).await?;
     let mut response = see_other(super::DECLINED);
     visit.forget(Kind::Invitation, &mut response);
     Ok(response)

@@ -63,8 +63,8 @@ const ALL: [&str; 16] = [
 pub(crate) fn methods(path: &str) -> &'static str {
     match path {
         SIGN_OUT | CONTINUE_WITH_TOKEN => "POST",
-        SIGN_IN | SIGN_IN_WITH_TOKEN | SIGN_IN_CODE | ACCEPT | DECLINE | ASK_RESET | CONFIRM_RESET | CHANGE_PASSWORD
-        | SECOND_FACTOR | STOP_REMINDERS => "GET, HEAD, POST",
+        SIGN_IN | SIGN_IN_WITH_TOKEN | SIGN_IN_CODE | ACCEPT | DECLINE | ASK_RESET | CONFIRM_RESET
+        | CHANGE_PASSWORD | SECOND_FACTOR | STOP_REMINDERS => "GET, HEAD, POST",
         _ => "GET, HEAD",
     }
 }

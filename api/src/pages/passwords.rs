@@ -4,7 +4,7 @@ use minijinja::{Value, context};
 use poem::http::StatusCode;
 use poem::{Response, handler};
 use tenantry_shared::email_address::EmailAddress;
-use tenantry_shared::error::{Check, FieldError};
+use tenantry_shared::error::{Check, FieldError, Kind as Refused};
 use tenantry_shared::passwords::{self, PasswordPreview};
 use tenantry_shared::secret::LinkKind;
 use tenantry_shared::tenant::Tenant;
@@ -14,14 +14,14 @@ use super::cookies::Kind;
 use super::forms::Form;
 use super::render;
 use super::sessions::sign_in_again;
-use super::visit::{Visit, address, branding, field_errors, see_other, wrong_fields};
+use super::visit::{Visit, address, branding, field_errors, retry_after, see_other, wrong_fields};
 use crate::problem::ApiResult;
 
 /// `GET /password-reset?organization=&login_hint=`.
 #[handler]
 pub(super) async fn ask(visit: Visit) -> ApiResult<Response> {
     let organization = visit.query("organization").unwrap_or_default();
-    show_ask(&visit, organization, visit.query("login_hint").unwrap_or_default(), &[])
+    show_ask(&visit, organization, visit.query("login_hint").unwrap_or_default(), &Again::default())
 }
 
 /// `POST /password-reset`: the same answer, whether anyone has this address or not.
@@ -34,17 +34,38 @@ pub(super) async fn request(visit: Visit, form: Form) -> ApiResult<Response> {
     let checked = check.done();
     match (parsed, checked) {
         (Some(email), Ok(())) => {
-            passwords::request_reset(&visit.app.db, organization, email.as_str(), visit.origin.clone()).await?;
-            Ok(see_other(&address(super::RESET_ASKED, &[("organization", organization)])))
+            match passwords::request_reset(&visit.app.door(), organization, &email, visit.origin.clone()).await {
+                Ok(()) => Ok(see_other(&address(super::RESET_ASKED, &[("organization", organization)]))),
+                Err(Error::Refused(Refusal { kind: Refused::TooOften(seconds), .. })) => {
+                    let again = Again { wait: Some(seconds), ..Again::default() };
+                    show_ask(&visit, organization, email.as_str(), &again).map(|page| retry_after(page, seconds))
+                }
+                Err(error) => Err(error.into()),
+            }
         }
-        (_, checked) => show_ask(&visit, organization, email, &checked.err().unwrap_or_else(Refusal::not_found).errors),
+        (_, checked) => {
+            let errors = checked.err().unwrap_or_else(Refusal::not_found).errors;
+            show_ask(&visit, organization, email, &Again { errors, wait: None })
+        }
     }
 }
 
-fn show_ask(visit: &Visit, organization: &str, email: &str, errors: &[FieldError]) -> ApiResult<Response> {
+/// Why someone has to ask once more.
+#[derive(Default)]
+struct Again {
+    errors: Vec<FieldError>,
+    wait: Option<u64>,
+}
+
+fn show_ask(visit: &Visit, organization: &str, email: &str, again: &Again) -> ApiResult<Response> {
     let words = visit.words("");
-    let values = context! { slug => organization, email, errors => field_errors(words, errors, 0) };
-    let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    let errors = field_errors(words, &again.errors, 0);
+    let values = context! { slug => organization, email, errors, wait => again.wait };
+    let status = match again {
+        Again { wait: Some(_), .. } => StatusCode::TOO_MANY_REQUESTS,
+        Again { errors, .. } if !errors.is_empty() => StatusCode::BAD_REQUEST,
+        Again { .. } => StatusCode::OK,
+    };
     render::page(words, "password_reset.html", status, values)
 }
 
@@ -61,7 +82,7 @@ pub(super) async fn choose(visit: Visit) -> ApiResult<Response> {
         return Ok(response);
     }
     let token = visit.token(Kind::PasswordReset)?;
-    let preview = passwords::preview_reset(&visit.app.db, &visit.app.links, &token).await?;
+    let preview = visit.of_link(passwords::preview_reset(&visit.app.db, &visit.app.links, &token).await).await?;
     show_choose(&visit, &token, &preview, &[])
 }
 
@@ -69,7 +90,7 @@ pub(super) async fn choose(visit: Visit) -> ApiResult<Response> {
 #[handler]
 pub(super) async fn confirm(visit: Visit, form: Form) -> ApiResult<Response> {
     let token = form.get("token");
-    let preview = passwords::preview_reset(&visit.app.db, &visit.app.links, token).await?;
+    let preview = visit.of_link(passwords::preview_reset(&visit.app.db, &visit.app.links, token).await).await?;
     if let Err(error) = try_confirm(&visit, &form, token).await {
         return show_choose(&visit, token, &preview, &wrong_fields(error)?);
     }
@@ -156,8 +177,7 @@ async fn try_change(visit: &Visit, form: &Form, ticket: &str, preview: &Password
     let (app, password) = (&visit.app, form.secret("new_password"));
     passwords::check_same("confirm_new_password", &password, &form.secret("confirm_new_password"))?;
     let tenant = Tenant::find(&app.db, &preview.organization_slug).await?;
-    let (keys, origin) = (&app.sign_in_keys, visit.origin.clone());
-    passwords::change_by_ticket(&app.db, &app.hasher, keys, tenant.as_ref(), ticket, &password, origin).await
+    passwords::change_by_ticket(&app.door(), tenant.as_ref(), ticket, &password, visit.origin.clone()).await
 }
 
 fn show_change(visit: &Visit, preview: &PasswordPreview, errors: &[FieldError]) -> ApiResult<Response> {

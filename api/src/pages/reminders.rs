@@ -18,7 +18,7 @@ pub(super) async fn ask(visit: Visit) -> ApiResult<Response> {
         return Ok(response);
     }
     let token = visit.token(Kind::Reminders)?;
-    let preview = emails::preview_opt_out(&visit.app.db, &visit.app.links, &token).await?;
+    let preview = visit.of_link(emails::preview_opt_out(&visit.app.db, &visit.app.links, &token).await).await?;
     let values = context! {
         token,
         email => &*preview.invitee_identifier,
@@ -54,8 +54,8 @@ async fn stop_in_one_click(visit: &Visit, token: &str, sent: &[u8]) -> ApiResult
 }
 
 async fn stop_for(visit: &Visit, token: &str) -> ApiResult<()> {
-    emails::stop_reminders(&visit.app.db, &visit.app.links, token, visit.origin.clone()).await?;
-    Ok(())
+    let outcome = emails::stop_reminders(&visit.app.db, &visit.app.links, token, visit.origin.clone()).await;
+    visit.of_link(outcome).await.map(drop)
 }
 
 /// RFC 8058 lets them send a multipart form as well as an encoded one; both hold these two words.

@@ -139,7 +139,8 @@ mod tests {
         let values = context! {
             organization => evil, accent => "0b6e4f", logo => (), inviter => evil, token => evil, email => evil, role => evil,
             message => evil, valid_until => evil, valid_until_machine => evil, first_name => evil, last_name => evil,
-            min_length => 15, errors, slug => evil, username => evil, notice => "signed_out", is_wrong => true, name => evil,
+            min_length => 15, errors, slug => evil, username => evil, notice => "signed_out", is_wrong => true, wait => 30,
+            name => evil,
             current => evil, is_superuser => true, roles => vec![evil, evil], key => "link_dead", seconds => 9, request_id => evil,
             link => context! { address => "/", label => "continue" }, is_demanded => true, step => "codes",
             codes => vec![evil], secret => evil, qr => "", left => 9,

@@ -6,13 +6,13 @@ use poem::{Response, handler};
 use tenantry_shared::access::Oneself;
 use tenantry_shared::error::Kind as Refused;
 use tenantry_shared::objects::Kind as ObjectKind;
-use tenantry_shared::sessions::{self, Entry, Shown};
+use tenantry_shared::sessions::{self, Credentials, Entry};
 use tenantry_shared::{Error, organizations, users};
 
 use super::cookies::Kind;
 use super::forms::Form;
 use super::render;
-use super::visit::{Visit, address, branding, see_other};
+use super::visit::{Visit, address, branding, retry_after, see_other};
 use crate::problem::ApiResult;
 
 /// What another page may have the sign-in page say: `notice.<it>` in the catalogue.
@@ -53,21 +53,28 @@ pub(super) async fn home(visit: Visit) -> ApiResult<Response> {
 pub(super) async fn ask(visit: Visit) -> ApiResult<Response> {
     let notice = visit.query("notice").filter(|notice| NOTICES.contains(notice));
     let values = form(visit.query("organization").unwrap_or_default(), visit.query("login_hint").unwrap_or_default());
-    visit.page("sign_in.html", context! { notice, is_wrong => false, ..values })
+    visit.page("sign_in.html", context! { notice, is_wrong => false, wait => (), ..values })
 }
 
 /// `POST /sign-in`: one answer for everything that can be wrong.
 #[handler]
 pub(super) async fn sign_in(visit: Visit, sent: Form) -> ApiResult<Response> {
     let (slug, username) = (sent.get("organization").trim(), sent.get("username").trim());
-    let (app, password) = (&visit.app, sent.secret("password"));
-    let shown = Shown { username, password: &password, code: None };
-    match sessions::login(&app.db, &app.hasher, &app.sign_in_keys, slug, &shown, visit.origin.clone()).await {
+    let password = sent.secret("password");
+    let given = Credentials { slug, username, password: &password, code: None };
+    let again = |status, is_wrong: bool, wait: Option<u64>| {
+        let values = context! { notice => (), is_wrong, wait, ..form(slug, username) };
+        render::page(visit.words(""), "sign_in.html", status, values)
+    };
+    match sessions::login(&visit.app.door(), &given, visit.origin.clone()).await {
         Ok(entry) => Ok(go_in(&visit, entry).await),
-        Err(Error::Refused(refusal)) if refusal.kind == Refused::Unauthenticated => {
-            let values = context! { notice => (), is_wrong => true, ..form(slug, username) };
-            render::page(visit.words(""), "sign_in.html", StatusCode::UNAUTHORIZED, values)
-        }
+        Err(Error::Refused(refusal)) => match refusal.kind {
+            Refused::Unauthenticated => again(StatusCode::UNAUTHORIZED, true, None),
+            Refused::TooOften(seconds) => {
+                again(StatusCode::TOO_MANY_REQUESTS, false, Some(seconds)).map(|page| retry_after(page, seconds))
+            }
+            _ => Err(refusal.into()),
+        },
         Err(error) => Err(error.into()),
     }
 }

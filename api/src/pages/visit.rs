@@ -104,6 +104,11 @@ impl Visit {
         kind.forget(response, self.https());
     }
 
+    /// What came of a link. One that is none of ours counts against whoever sent it.
+    pub(super) async fn of_link<T>(&self, outcome: Result<T, Error>) -> ApiResult<T> {
+        Ok(self.app.of_link(&self.origin, outcome).await?)
+    }
+
     /// Who is signed in, in this browser.
     pub(super) async fn signed_in(&self) -> ApiResult<Option<SignedIn>> {
         let Some(token) = Kind::Session.read(&self.headers, self.https()) else { return Ok(None) };
@@ -143,6 +148,12 @@ pub(super) fn see_other(path: &str) -> Response {
         response.headers_mut().insert(header::LOCATION, value);
     }
     response
+}
+
+/// A page that says how many seconds to wait, to programs, too.
+pub(super) fn retry_after(mut page: Response, seconds: u64) -> Response {
+    page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    page
 }
 
 /// A path with a query.

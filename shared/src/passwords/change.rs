@@ -3,14 +3,14 @@
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::{Hasher, PasswordPreview, Way, Wearer, check_policy, store};
+use super::{PasswordPreview, Way, Wearer, check_policy, store};
 use crate::access::{Access, InPerson, Origin};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
 use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
 use crate::personal_access_tokens;
-use crate::sessions::{self, SignInKeys};
+use crate::sessions::{self, Door, SignInKeys};
 use crate::tenant::Tenant;
 use crate::ticket::{Ticket, TicketKind};
 
@@ -26,25 +26,20 @@ pub struct Change {
 }
 
 /// Changes one's own password. Every other session ends; personal access tokens, if so wished.
-pub async fn change(
-    db: &Db,
-    hasher: &Hasher,
-    tx: Tx,
-    by: &Access<InPerson>,
-    change: Change,
-    origin: Origin,
-) -> Result<()> {
+pub async fn change(door: &Door<'_>, tx: Tx, by: &Access<InPerson>, change: Change, origin: Origin) -> Result<()> {
     let caller = by.caller();
     let mut tx = tx;
     let user = get_password(&mut tx, caller.user_id).await?;
     drop(tx);
-    if !hasher.verify(&change.old, user.hash.clone()).await? {
+    let attempt = door.limiter.own_secret(caller.user_id).await?;
+    if !door.hasher.verify(&change.old, user.hash.clone()).await? {
         return Err(Refusal::invalid_field("old_password", "wrong_password", "This is not your password.").into());
     }
+    attempt.succeeded().await;
     let wearer = Wearer { email: &caller.email, organization: &user.organization };
     check_policy("new_password", &change.new, user.min_length, &wearer)?;
-    let hash = hasher.hash(&change.new).await?;
-    let mut tx = db.begin(&caller.tenant, caller.actor(), origin).await?;
+    let hash = door.hasher.hash(&change.new).await?;
+    let mut tx = door.db.begin(&caller.tenant, caller.actor(), origin).await?;
     if get_password(&mut tx, caller.user_id).await?.hash != user.hash {
         return Err(Refusal::conflict("password_changed_meanwhile", "Your password was changed meanwhile.").into());
     }
@@ -87,9 +82,7 @@ pub async fn preview_change(db: &Db, keys: &SignInKeys, ticket: &str) -> Result<
 ///
 /// Errors: 400 `password_unchanged` at `new_password`, and what the policy refuses; 401 `sign_in_again`.
 pub async fn change_by_ticket(
-    db: &Db,
-    hasher: &Hasher,
-    keys: &SignInKeys,
+    door: &Door<'_>,
     tenant: Option<&Tenant>,
     ticket: &str,
     new: &SecretString,
@@ -99,17 +92,17 @@ pub async fn change_by_ticket(
     // One of another organization is none.
     let ticket = Ticket::read(ticket).filter(|ticket| Some(&ticket.tenant) == tenant);
     let ticket = ticket.ok_or_else(sessions::sign_in_again)?;
-    let (mut tx, email) = sessions::begin_with(db, keys, kind, &ticket, origin.clone()).await?;
+    let (mut tx, email) = sessions::begin_with(door.db, door.keys, kind, &ticket, origin.clone()).await?;
     let user = get_password(&mut tx, ticket.user_id).await?;
     drop(tx);
     check_policy("new_password", new, user.min_length, &Wearer { email: &email, organization: &user.organization })?;
-    if hasher.verify(new, user.hash).await? {
+    if door.hasher.verify(new, user.hash).await? {
         let detail = "This is the password that an administrator has set. Choose one that only you know.";
         return Err(Refusal::invalid_field("new_password", "password_unchanged", detail).into());
     }
-    let hash = hasher.hash(new).await?;
+    let hash = door.hasher.hash(new).await?;
     // The ticket is bound to the present password: if that has changed meanwhile, the ticket is dead now.
-    let (mut tx, email) = sessions::begin_with(db, keys, kind, &ticket, origin).await?;
+    let (mut tx, email) = sessions::begin_with(door.db, door.keys, kind, &ticket, origin).await?;
     store(&mut tx, ticket.user_id, &hash, Way::Change).await?;
     sessions::kill_credentials(&mut tx, ticket.user_id).await?;
     tx.audit(Event::new("password.changed", "user", ticket.user_id, &email)).await?;

@@ -19,6 +19,8 @@ pub struct Hasher {
 
 impl Default for Hasher {
     fn default() -> Self {
+        // Or whoever asks first for someone who isn't there would wait for it.
+        LazyLock::force(&NOBODYS_HASH);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self { places: Arc::new(Semaphore::new(processors)) }
     }

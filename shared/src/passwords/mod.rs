@@ -1,6 +1,7 @@
 //! Passwords: the policy, the hashing, and the ways to a new one.
 
 mod change;
+mod common;
 mod hashing;
 mod policy;
 mod purge;
@@ -12,10 +13,14 @@ pub use hashing::Hasher;
 pub(crate) use policy::policy_of;
 pub use policy::{Wearer, check_policy, check_same};
 pub use purge::purge_some;
-pub use reset::{confirm_reset, preview_reset, request_reset};
+pub use reset::{confirm_reset, mail_reset, preview_reset, request_reset};
 pub(crate) use reset::{mail_link, supersede};
 pub use set::set;
 
+use crate::db::Tx;
+use crate::emails::{self, Kind};
+use crate::error::Result;
+use crate::ids::{OrganizationId, UserId};
 
 /// What the pages that ask for a new password show.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::common::is_common;
 use super::hashing::normal;
 use crate::db::Tx;
 use crate::error::{FieldError, Refusal, Result};
@@ -16,7 +17,8 @@ pub struct Wearer<'a> {
     pub organization: &'a str,
 }
 
-/// Holds a new password to the policy (NIST SP 800-63B-4): long, not guessable, not made of what everyone knows of you.
+/// Holds a new password to the policy (NIST SP 800-63B-4): long, not common, not guessable, not made of
+/// what everyone knows of you.
 /// No rules about which characters.
 pub fn check_policy(
     field: &'static str,
@@ -46,6 +48,12 @@ pub fn check_policy(
                 "A password must not contain your address or the organization's name.".into(),
             );
         }
+    }
+    if is_common(password) {
+        return refuse(
+            "password_common",
+            "This is one of the most common passwords, or little more. Several unrelated words are better.".into(),
+        );
     }
     if zxcvbn::zxcvbn(password, &[wearer.email, local, wearer.organization]).score() < zxcvbn::Score::Three {
         return refuse(
@@ -97,8 +105,8 @@ mod tests {
         assert_eq!(check("tr0ub4dor&3 kzq"), Ok(()));
         assert_eq!(check("short &3 kzqXp"), Err("password_too_short"));
         assert_eq!(check(&"xK9 ".repeat(33)), Err("password_too_long"));
-        assert_eq!(check("passwordpassword"), Err("password_guessable"));
-        assert_eq!(check("aaaaaaaaaaaaaaaaaaaa"), Err("password_guessable"));
+        assert_eq!(check("PasswordPassword"), Err("password_common"));
+        assert_eq!(check("kkkkkkkkkkkkkkkkkkk"), Err("password_guessable"));
         assert_eq!(check("xq BOB.BUILDER lurking zebras 7"), Err("password_guessable"));
         assert_eq!(check("xq acme corporation zebras 7"), Err("password_guessable"));
     }

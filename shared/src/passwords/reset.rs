@@ -7,14 +7,14 @@ use super::{Hasher, PasswordPreview, Way, check_policy, store};
 use crate::access::{Actor, Origin};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
-use crate::email_address::key;
+use crate::email_address::EmailAddress;
 use crate::emails::{self, Kind, NewEmail};
 use crate::error::{Refusal, Result};
-use crate::ids::{OrganizationId, PasswordResetId, UserId};
-use crate::outbox::Lane;
+use crate::ids::{OrganizationId, PasswordResetId, PasswordResetRequestId, UserId};
+use crate::outbox::{Claim, Job, Lane};
 use crate::secret::{LinkKind, Links};
-use crate::sessions;
-use crate::tenant::Tenant;
+use crate::sessions::{self, Door};
+use crate::tenant::{Addressee, Tenant};
 
 /// How long the link of a reset is good.
 const RESET_VALID: TimeDelta = TimeDelta::hours(1);
@@ -31,18 +31,67 @@ struct GoodReset {
     shown: PasswordPreview,
 }
 
-/// Begins a reset for whoever has this address or user name, if anyone: the caller can't tell.
-pub async fn request_reset(db: &Db, slug: &str, email: &str, origin: Origin) -> Result<()> {
-    let Some(tenant) = Tenant::find(db, slug).await? else { return Ok(()) };
-    let mut tx = db.begin(&tenant, Actor::Anonymous, origin).await?;
+/// Writes down that someone wants a new password; a worker looks whether anyone has this address, and mails him. What
+/// happens here is the same whether there is such an address or organization or not, and so is how long it takes.
+pub async fn request_reset(door: &Door<'_>, slug: &str, email: &EmailAddress, origin: Origin) -> Result<()> {
+    door.limiter.password_reset(slug, email.as_str(), &origin).await?;
+    let addressee = Addressee::find(door.db, slug, door.platform_slug).await?;
+    let Some(keeper) = addressee.keeper() else { return Ok(()) };
+    let mut tx = door.db.begin(keeper, Actor::Anonymous, origin.clone()).await?;
+    let id: PasswordResetRequestId = tx.new_id();
+    sqlx::query!(
+        "insert into password_reset_requests (organization_id, id, email_key, created_at, client_address, client_id, request_id)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+        tx.organization_id() as OrganizationId,
+        id as PasswordResetRequestId,
+        addressee.tenant().map(|_| email.key()),
+        tx.now(),
+        origin.client_address,
+        origin.client_id,
+        origin.request_id
+    )
+    .execute(tx.connection())
+    .await?;
+    tx.enqueue(Job::ResetPassword(id), Lane::Interactive).await?;
+    tx.commit().await
+}
+
+/// Mails a link to whoever has the address of a request, if anyone, and ends the request. Safe to run twice.
+pub async fn mail_reset(db: &Db, claim: &Claim, id: PasswordResetRequestId) -> Result<()> {
+    let mut tx = claim.begin(db).await?;
+    let request = sqlx::query!(
+        "delete from password_reset_requests where organization_id = $1 and id = $2
+         returning email_key, client_address, client_id, request_id",
+        tx.organization_id() as OrganizationId,
+        id as PasswordResetRequestId
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    if let Some(request) = request
+        && let Some(email) = request.email_key
+    {
+        let origin = Origin {
+            request_id: request.request_id,
+            client_address: request.client_address,
+            client_id: request.client_id,
+            user_agent: None,
+        };
+        tx.act_for(Actor::Anonymous, origin);
+        mail_reset_to(&mut tx, &email).await?;
+    }
+    claim.finish(&mut tx).await?;
+    tx.commit().await
+}
+
+async fn mail_reset_to(tx: &mut Tx, email_key: &str) -> Result<()> {
     let user = sqlx::query!(
         r#"select u.id as "id: UserId", u.email, coalesce(u.preferences ->> 'lang', o.locale) as "locale!"
            from users u join organizations o on o.organization_id = u.organization_id
            where u.organization_id = $1 and u.email_key = $2 and u.is_active and u.is_local
-             and (u.expiry_date is null or u.expiry_date >= $3)
+             and (u.expiry_date is null or u.expiry_date >= $3) and o.deleted_at is null
            for no key update of u"#,
         tx.organization_id() as OrganizationId,
-        key(email),
+        email_key,
         tx.now().date_naive()
     )
     .fetch_optional(tx.connection())
@@ -60,9 +109,8 @@ pub async fn request_reset(db: &Db, slug: &str, email: &str, origin: Origin) -> 
     if recent >= RESETS_AN_HOUR {
         return Ok(());
     }
-    mail_link(&mut tx, Kind::PasswordReset, user.id, &user.email, &user.locale).await?;
-    tx.audit(Event::new("password_reset.requested", "user", user.id, &user.email)).await?;
-    tx.commit().await
+    mail_link(tx, Kind::PasswordReset, user.id, &user.email, &user.locale).await?;
+    tx.audit(Event::new("password_reset.requested", "user", user.id, &user.email)).await
 }
 
 /// Mails a user a link to choose a password, in place of any earlier one.

@@ -1,141 +1,114 @@
-//! Signing in: the password, then what else is demanded.
+//! Signing in with a password. Whoever can't gets one answer, after the same work: a stranger learns neither from what it
+//! says nor from how long it takes which organizations and accounts there are.
 
-use chrono::TimeDelta;
+use chrono::NaiveDate;
 use secrecy::SecretString;
+use serde_json::json;
 
-use super::{NewSession, create};
+use super::steps::{CODE_WITHIN, Entry, SignInKeys, code_state, enter, ticket};
 use crate::access::{Actor, Origin};
 use crate::audit::Event;
-use crate::db::{Db, Tx};
+use crate::db::Db;
 use crate::email_address::key;
 use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
+use crate::limits::Limiter;
 use crate::passwords::Hasher;
-use crate::seal::Seals;
-use crate::secret::SecretKey;
-use crate::tenant::Tenant;
-use crate::ticket::{Ticket, TicketKind, Tickets};
+use crate::tenant::{Addressee, Tenant};
+use crate::ticket::TicketKind;
 use crate::totp;
 
-/// How long someone may look for his telephone.
-const CODE_WITHIN: TimeDelta = TimeDelta::minutes(5);
-/// How long someone may think of a password.
-const CHANGE_WITHIN: TimeDelta = TimeDelta::minutes(10);
-
-/// What a sign-in needs of the server key, beside the password's own hash.
-#[derive(Clone, Debug)]
-pub struct SignInKeys {
-    /// Seeds of second factors are encrypted with this.
-    pub seals: Seals,
-    pub(crate) tickets: Tickets,
-}
-
-impl SignInKeys {
-    /// Derives them.
-    pub fn new(key: &SecretKey) -> Result<Self> {
-        Ok(Self { seals: Seals::new(key)?, tickets: Tickets::new(key)? })
-    }
+/// What a sign-in is looked at with.
+#[derive(Clone, Copy, Debug)]
+pub struct Door<'a> {
+    /// Where accounts are.
+    pub db: &'a Db,
+    /// Who compares passwords.
+    pub hasher: &'a Hasher,
+    /// Who counts failures.
+    pub limiter: &'a Limiter,
+    /// What the steps after the password take.
+    pub keys: &'a SignInKeys,
+    /// The slug of the organization that keeps the record of what was tried at those that do not exist.
+    pub platform_slug: &'a str,
 }
 
 /// What someone shows who wants to sign in.
-#[derive(Debug)]
-pub struct Shown<'a> {
-    /// His user name or address.
+#[derive(Clone, Copy, Debug)]
+pub struct Credentials<'a> {
+    /// The organization's slug.
+    pub slug: &'a str,
+    /// User name or address.
     pub username: &'a str,
-    /// His password.
+    /// The password.
     pub password: &'a SecretString,
     /// A code of his second factor, if he sent one. Not looked at where he has none.
     pub code: Option<&'a str>,
 }
 
-/// Where a right password leads.
-#[derive(Debug)]
-pub enum Entry {
-    /// He is in.
-    Session(NewSession),
-    /// He has a second factor and showed no code. The ticket takes the password's place in [`finish`].
-    CodeNeeded(SecretString),
-    /// An administrator has set his password. The ticket takes a session's place in
-    /// [`change_by_ticket`](crate::passwords::change_by_ticket).
-    PasswordChangeNeeded(SecretString),
-}
+/// The one answer to all that can be wrong with credentials.
+const WRONG: &str = "invalid_credentials";
 
 fn wrong_credentials() -> Refusal {
-    Refusal::unauthenticated(
-        "invalid_credentials",
-        "User name or password is wrong, or this account can't sign in here.",
-    )
+    Refusal::unauthenticated(WRONG, "User name or password is wrong, or this account can't sign in here.")
 }
 
-/// Signs in with user name or address and password. Unknown organization, unknown user, wrong password, inactive, expired
-/// and not local are one answer. Who knows the password is told more.
+/// Signs in. Unknown organization, unknown user, wrong password, inactive, expired and not local are one answer; the limits
+/// decide before a password is looked at. Who knows the password is told more.
 ///
-/// Errors: 401 `invalid_credentials`, `invalid_code`; 429 `too_many_codes`.
-pub async fn login(
-    db: &Db,
-    hasher: &Hasher,
-    keys: &SignInKeys,
-    slug: &str,
-    shown: &Shown<'_>,
-    origin: Origin,
-) -> Result<Entry> {
-    let tenant = Tenant::find(db, slug).await?;
-    let found = match &tenant {
-        Some(tenant) => find_login(db, tenant, shown.username).await?,
-        None => None,
-    };
-    let hash = found.as_ref().and_then(|found| found.password_hash.clone());
-    let is_right = hasher.verify(shown.password, hash.clone()).await?;
-    let (Some(tenant), Some(found), Some(hash), true) = (tenant, found, hash, is_right) else {
-        return Err(wrong_credentials().into());
-    };
-    let rehashed = if Hasher::is_outdated(&hash) { Some(hasher.hash(shown.password).await?) } else { None };
-    let actor = Actor::User { id: found.user_id, name: found.email.clone(), credential: None };
-    let mut tx = db.begin(&tenant, actor, origin).await?;
-    // Only if the password is still the one that was verified, and he may still sign in.
-    let still = sqlx::query!(
-        "update users set password_hash = coalesce($4, password_hash)
-         where organization_id = $1 and id = $2 and password_hash = $3 and is_active and is_local
-           and (expiry_date is null or expiry_date >= $5)",
-        tx.organization_id() as OrganizationId,
-        found.user_id as UserId,
-        hash,
-        rehashed,
-        tx.now().date_naive()
-    )
-    .execute(tx.connection())
-    .await?;
-    if still.rows_affected() == 0 {
-        return Err(wrong_credentials().into());
+/// Errors: 401 `invalid_credentials`, `invalid_code`; 429 `too_many_attempts`, `too_many_codes`.
+pub async fn login(door: &Door<'_>, given: &Credentials<'_>, origin: Origin) -> Result<Entry> {
+    let attempt = door.limiter.sign_in(given.slug, given.username, &origin).await?;
+    match sign_in(door, given, origin).await {
+        // Not in yet: this client is not one that has signed in here before.
+        Ok(Entry::CodeNeeded(ticket)) => {
+            attempt.forget().await;
+            Ok(Entry::CodeNeeded(ticket))
+        }
+        outcome => attempt.judge(outcome, &[WRONG]).await,
     }
-    if let Some(code) = shown.code {
-        tx = totp::demand_at_sign_in(tx, &keys.seals, found.user_id, code).await?;
-    } else if let Some(state) = code_state(&mut tx, found.user_id).await? {
-        let ticket = ticket(keys, TicketKind::Code, &tx, found.user_id, CODE_WITHIN, &state);
-        tx.commit().await?;
-        return Ok(Entry::CodeNeeded(ticket));
-    }
-    enter(tx, keys, found.user_id, &found.email).await
 }
 
-struct Found {
+async fn sign_in(door: &Door<'_>, given: &Credentials<'_>, origin: Origin) -> Result<Entry> {
+    let addressee = Addressee::find(door.db, given.slug, door.platform_slug).await?;
+    let found = find_account(door.db, &addressee, given.username).await?;
+    let hash = found.as_ref().and_then(|found| found.password_hash.clone());
+    let is_right = door.hasher.verify(given.password, hash.clone()).await?;
+    let today = door.db.clock().now().date_naive();
+    let refused = reason(&addressee, found.as_ref(), is_right, today);
+    let (None, Some(tenant), Some(found), Some(hash)) = (refused, addressee.tenant(), &found, hash) else {
+        return refuse(door, &addressee, found.as_ref(), refused.unwrap_or("wrong_password"), origin).await;
+    };
+    let rehashed = if Hasher::is_outdated(&hash) { Some(door.hasher.hash(given.password).await?) } else { None };
+    let proven = Proven { tenant, account: found, hash: &hash, rehashed, code: given.code };
+    match go_on(door, proven, origin.clone()).await? {
+        Some(entry) => Ok(entry),
+        None => refuse(door, &addressee, Some(found), "changed_meanwhile", origin).await,
+    }
+}
+
+struct Account {
     user_id: UserId,
     email: String,
     password_hash: Option<String>,
+    is_active: bool,
+    is_local: bool,
+    expiry_date: Option<NaiveDate>,
 }
 
-async fn find_login(db: &Db, tenant: &Tenant, username: &str) -> Result<Option<Found>> {
-    let mut tx = db.begin(tenant, Actor::Anonymous, Origin::default()).await?;
+/// Looks an account up. It asks as much where the slug was no organization's, and finds nobody.
+async fn find_account(db: &Db, addressee: &Addressee, username: &str) -> Result<Option<Account>> {
+    let Some(keeper) = addressee.keeper() else { return Ok(None) };
+    let mut tx = db.begin(keeper, Actor::Anonymous, Origin::default()).await?;
     // An address wins over a user name that looks like it.
     let row = sqlx::query_as!(
-        Found,
-        r#"select id as "user_id: UserId", email, password_hash from users
-           where organization_id = $1 and (email_key = $2 or username_key = $2) and is_active and is_local
-             and (expiry_date is null or expiry_date >= $3)
+        Account,
+        r#"select id as "user_id: UserId", email, password_hash, is_active, is_local, expiry_date from users
+           where organization_id = $1 and (email_key = $2 or username_key = $2) and $3
            order by (email_key = $2) desc limit 1"#,
         tx.organization_id() as OrganizationId,
         key(username),
-        tx.now().date_naive()
+        addressee.tenant().is_some()
     )
     .fetch_optional(tx.connection())
     .await?;
@@ -143,101 +116,80 @@ async fn find_login(db: &Db, tenant: &Tenant, username: &str) -> Result<Option<F
     Ok(row)
 }
 
-/// The second step of a sign-in whose first one gave [`Entry::CodeNeeded`].
-///
-/// Errors: 401 `sign_in_again` for a ticket that is not good any more; 401 `invalid_code`; 429 `too_many_codes`.
-pub async fn finish(db: &Db, keys: &SignInKeys, ticket: &str, code: &str, origin: Origin) -> Result<Entry> {
-    let ticket = Ticket::read(ticket).ok_or_else(sign_in_again)?;
-    let (mut tx, email) = begin_with(db, keys, TicketKind::Code, &ticket, origin).await?;
-    tx = totp::demand_at_sign_in(tx, &keys.seals, ticket.user_id, code).await?;
-    enter(tx, keys, ticket.user_id, &email).await
-}
-
-/// Whether such a ticket is still good, for the page that asks for the code. Changes nothing.
-pub async fn is_unfinished(db: &Db, keys: &SignInKeys, ticket: &str) -> Result<bool> {
-    let Some(ticket) = Ticket::read(ticket) else { return Ok(false) };
-    match begin_with(db, keys, TicketKind::Code, &ticket, Origin::default()).await {
-        Ok(_) => Ok(true),
-        Err(crate::Error::Refused(_)) => Ok(false),
-        Err(error) => Err(error),
+/// Why someone can't sign in, for administrators.
+fn reason(addressee: &Addressee, account: Option<&Account>, is_right: bool, today: NaiveDate) -> Option<&'static str> {
+    let Some(account) = account else {
+        return Some(if addressee.tenant().is_some() { "unknown_user" } else { "unknown_organization" });
+    };
+    match account {
+        Account { is_active: false, .. } => Some("inactive"),
+        Account { expiry_date: Some(last), .. } if *last < today => Some("expired"),
+        Account { is_local: false, .. } => Some("not_local"),
+        Account { password_hash: None, .. } => Some("no_password"),
+        _ if !is_right => Some("wrong_password"),
+        _ => None,
     }
 }
 
-pub(crate) fn sign_in_again() -> Refusal {
-    Refusal::unauthenticated("sign_in_again", "This took too long, or something changed meanwhile. Sign in again.")
+/// Writes down who was refused, and why, and refuses. What was typed is not written where no account has that name: people
+/// type passwords there.
+async fn refuse<T>(
+    door: &Door<'_>,
+    addressee: &Addressee,
+    account: Option<&Account>,
+    reason: &'static str,
+    origin: Origin,
+) -> Result<T> {
+    if let Some(keeper) = addressee.keeper().filter(|keeper| door.limiter.may_note(keeper)) {
+        let mut tx = door.db.begin(keeper, Actor::Anonymous, origin).await?;
+        let event = Event {
+            action: "session.refused",
+            object_type: "user",
+            object_id: account.map(|account| account.user_id.into()),
+            object_name: account.map(|account| account.email.as_str()),
+            details: json!({ "reason": reason }),
+        };
+        tx.audit(event).await?;
+        tx.commit().await?;
+    }
+    Err(wrong_credentials().into())
 }
 
-/// A unit of work by the holder of a ticket, who may still sign in. Locks his row. Answers his address, too.
-pub(crate) async fn begin_with(
-    db: &Db,
-    keys: &SignInKeys,
-    kind: TicketKind,
-    ticket: &Ticket,
-    origin: Origin,
-) -> Result<(Tx, String)> {
-    let user = ticket.user_id;
-    let mut tx = db.begin(&ticket.tenant, Actor::Anonymous, origin).await?;
-    let row = sqlx::query!(
-        "select u.email from users u join organizations o on o.organization_id = u.organization_id
-         where u.organization_id = $1 and u.id = $2 and u.is_active and u.is_local
-           and (u.expiry_date is null or u.expiry_date >= $3) and o.deleted_at is null
-         for no key update of u",
+/// An account whose password was shown.
+struct Proven<'a> {
+    tenant: &'a Tenant,
+    account: &'a Account,
+    hash: &'a str,
+    rehashed: Option<String>,
+    code: Option<&'a str>,
+}
+
+/// Goes on to what else is demanded, if the password is still the one that was verified, and he may still sign in.
+async fn go_on(door: &Door<'_>, proven: Proven<'_>, origin: Origin) -> Result<Option<Entry>> {
+    let Proven { tenant, account, hash, rehashed, code } = proven;
+    let actor = Actor::User { id: account.user_id, name: account.email.clone(), credential: None };
+    let mut tx = door.db.begin(tenant, actor, origin).await?;
+    let still = sqlx::query!(
+        "update users set password_hash = coalesce($4, password_hash)
+         where organization_id = $1 and id = $2 and password_hash = $3 and is_active and is_local
+           and (expiry_date is null or expiry_date >= $5)",
         tx.organization_id() as OrganizationId,
-        user as UserId,
+        account.user_id as UserId,
+        hash,
+        rehashed,
         tx.now().date_naive()
     )
-    .fetch_optional(tx.connection())
-    .await?
-    .ok_or_else(sign_in_again)?;
-    let state = match kind {
-        TicketKind::Code => code_state(&mut tx, user).await?,
-        TicketKind::PasswordChange => change_state(&mut tx, user).await?,
-    };
-    if !state.is_some_and(|state| keys.tickets.is_good(kind, ticket, tx.now(), state.as_bytes())) {
-        return Err(sign_in_again().into());
+    .execute(tx.connection())
+    .await?;
+    if still.rows_affected() == 0 {
+        return Ok(None);
     }
-    tx.act_as(Actor::User { id: user, name: row.email.clone(), credential: None });
-    Ok((tx, row.email))
-}
-
-/// What a ticket for a code stands and falls with: the password, the second factor, and that no code was taken since.
-async fn code_state(tx: &mut Tx, user: UserId) -> Result<Option<String>> {
-    let Some(factor) = totp::state(tx, user).await? else { return Ok(None) };
-    let hash = sqlx::query_scalar!(
-        "select password_hash from users where organization_id = $1 and id = $2",
-        tx.organization_id() as OrganizationId,
-        user as UserId
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    Ok(hash.map(|hash| format!("{hash}/{factor}")))
-}
-
-/// What a ticket for a new password stands and falls with: the password. None if it may stay.
-async fn change_state(tx: &mut Tx, user: UserId) -> Result<Option<String>> {
-    let hash = sqlx::query_scalar!(
-        "select password_hash from users where organization_id = $1 and id = $2 and must_change_password",
-        tx.organization_id() as OrganizationId,
-        user as UserId
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    Ok(hash.flatten())
-}
-
-fn ticket(keys: &SignInKeys, kind: TicketKind, tx: &Tx, user: UserId, lasts: TimeDelta, state: &str) -> SecretString {
-    keys.tickets.mint(kind, tx.tenant(), user, tx.now() + lasts, state.as_bytes()).into()
-}
-
-/// All that was demanded was shown: lets him in, or has him choose a password of his own first.
-async fn enter(mut tx: Tx, keys: &SignInKeys, user: UserId, email: &str) -> Result<Entry> {
-    if let Some(state) = change_state(&mut tx, user).await? {
-        let ticket = ticket(keys, TicketKind::PasswordChange, &tx, user, CHANGE_WITHIN, &state);
+    if let Some(code) = code {
+        tx = totp::demand_at_sign_in(tx, &door.keys.seals, account.user_id, code).await?;
+    } else if let Some(state) = code_state(&mut tx, account.user_id).await? {
+        let ticket = ticket(door.keys, TicketKind::Code, &tx, account.user_id, CODE_WITHIN, &state);
         tx.commit().await?;
-        return Ok(Entry::PasswordChangeNeeded(ticket));
+        return Ok(Some(Entry::CodeNeeded(ticket)));
     }
-    let session = create(&mut tx, user).await?;
-    tx.audit(Event::new("session.created", "user", user, email)).await?;
-    tx.commit().await?;
-    Ok(Entry::Session(session))
+    enter(tx, door.keys, account.user_id, &account.email).await.map(Some)
 }

@@ -4,6 +4,7 @@ mod authenticate;
 mod hand_over;
 mod list;
 mod login;
+mod steps;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -11,12 +12,13 @@ use serde_json::json;
 pub use authenticate::authenticate;
 pub use hand_over::{HandOver, Preview, hand_over, preview_hand_over, take_over};
 pub use list::{Session, end, list};
-pub use login::{Entry, Shown, SignInKeys, finish, is_unfinished, login};
-pub(crate) use login::{begin_with, sign_in_again};
+pub use login::{Credentials, Door, login};
+pub use steps::{Entry, SignInKeys, finish, is_unfinished};
+pub(crate) use steps::{begin_with, sign_in_again};
 
 use crate::access::{Access, Actor, Credential, InPerson};
 use crate::audit::Event;
-use crate::db::{Db, Tx};
+use crate::db::Tx;
 use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, SessionId, UserId};
 use crate::personal_access_tokens;

@@ -72,7 +72,7 @@ async fn a_bad_password_or_name_is_refused_and_the_link_stays_good() {
     };
     accept("short &3 kzqXp", "").await.invalid("password", "password_too_short");
     accept(&"xK9 ".repeat(33), "").await.invalid("password", "password_too_long");
-    accept("passwordpassword", "").await.invalid("password", "password_guessable");
+    accept("passwordpassword", "").await.invalid("password", "password_common");
     accept("xq BOB.BUILDER lurking zebras 7", "").await.invalid("password", "password_guessable");
     accept("lurking zebras acme xylophone 7", "").await.invalid("password", "password_guessable");
     accept(PASSWORD, &"x".repeat(151)).await.invalid("first_name", "too_long");

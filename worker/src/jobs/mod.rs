@@ -1,4 +1,5 @@
 //! What the worker does: a file a job. Each is safe to run twice.
 
 pub(crate) mod resend_invitations;
+pub(crate) mod reset_password;
 pub(crate) mod send_email;

@@ -1,0 +1,153 @@
+//! What comes after a right password: a code of the second factor, a password of one's own, the session.
+
+use chrono::TimeDelta;
+use secrecy::SecretString;
+
+use super::{NewSession, create};
+use crate::access::{Actor, Origin};
+use crate::audit::Event;
+use crate::db::{Db, Tx};
+use crate::error::{Refusal, Result};
+use crate::ids::{OrganizationId, UserId};
+use crate::seal::Seals;
+use crate::secret::SecretKey;
+use crate::ticket::{Ticket, TicketKind, Tickets};
+use crate::totp;
+
+/// How long someone may look for his telephone.
+pub(super) const CODE_WITHIN: TimeDelta = TimeDelta::minutes(5);
+/// How long someone may think of a password.
+const CHANGE_WITHIN: TimeDelta = TimeDelta::minutes(10);
+
+/// What a sign-in needs of the server key, beside the password's own hash.
+#[derive(Clone, Debug)]
+pub struct SignInKeys {
+    /// Seeds of second factors are encrypted with this.
+    pub seals: Seals,
+    pub(crate) tickets: Tickets,
+}
+
+impl SignInKeys {
+    /// Derives them.
+    pub fn new(key: &SecretKey) -> Result<Self> {
+        Ok(Self { seals: Seals::new(key)?, tickets: Tickets::new(key)? })
+    }
+}
+
+/// Where a right password leads.
+#[derive(Debug)]
+pub enum Entry {
+    /// He is in.
+    Session(NewSession),
+    /// He has a second factor and showed no code. The ticket takes the password's place in [`finish`].
+    CodeNeeded(SecretString),
+    /// An administrator has set his password. The ticket takes a session's place in
+    /// [`change_by_ticket`](crate::passwords::change_by_ticket).
+    PasswordChangeNeeded(SecretString),
+}
+
+/// The second step of a sign-in whose first one gave [`Entry::CodeNeeded`].
+///
+/// Errors: 401 `sign_in_again` for a ticket that is not good any more; 401 `invalid_code`; 429 `too_many_codes`.
+pub async fn finish(db: &Db, keys: &SignInKeys, ticket: &str, code: &str, origin: Origin) -> Result<Entry> {
+    let ticket = Ticket::read(ticket).ok_or_else(sign_in_again)?;
+    let (mut tx, email) = begin_with(db, keys, TicketKind::Code, &ticket, origin).await?;
+    tx = totp::demand_at_sign_in(tx, &keys.seals, ticket.user_id, code).await?;
+    enter(tx, keys, ticket.user_id, &email).await
+}
+
+/// Whether such a ticket is still good, for the page that asks for the code. Changes nothing.
+pub async fn is_unfinished(db: &Db, keys: &SignInKeys, ticket: &str) -> Result<bool> {
+    let Some(ticket) = Ticket::read(ticket) else { return Ok(false) };
+    match begin_with(db, keys, TicketKind::Code, &ticket, Origin::default()).await {
+        Ok(_) => Ok(true),
+        Err(crate::Error::Refused(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+pub(crate) fn sign_in_again() -> Refusal {
+    Refusal::unauthenticated("sign_in_again", "This took too long, or something changed meanwhile. Sign in again.")
+}
+
+/// A unit of work by the holder of a ticket, who may still sign in. Locks his row. Answers his address, too.
+pub(crate) async fn begin_with(
+    db: &Db,
+    keys: &SignInKeys,
+    kind: TicketKind,
+    ticket: &Ticket,
+    origin: Origin,
+) -> Result<(Tx, String)> {
+    let user = ticket.user_id;
+    let mut tx = db.begin(&ticket.tenant, Actor::Anonymous, origin).await?;
+    let row = sqlx::query!(
+        "select u.email from users u join organizations o on o.organization_id = u.organization_id
+         where u.organization_id = $1 and u.id = $2 and u.is_active and u.is_local
+           and (u.expiry_date is null or u.expiry_date >= $3) and o.deleted_at is null
+         for no key update of u",
+        tx.organization_id() as OrganizationId,
+        user as UserId,
+        tx.now().date_naive()
+    )
+    .fetch_optional(tx.connection())
+    .await?
+    .ok_or_else(sign_in_again)?;
+    let state = match kind {
+        TicketKind::Code => code_state(&mut tx, user).await?,
+        TicketKind::PasswordChange => change_state(&mut tx, user).await?,
+    };
+    if !state.is_some_and(|state| keys.tickets.is_good(kind, ticket, tx.now(), state.as_bytes())) {
+        return Err(sign_in_again().into());
+    }
+    tx.act_as(Actor::User { id: user, name: row.email.clone(), credential: None });
+    Ok((tx, row.email))
+}
+
+/// What a ticket for a code stands and falls with: the password, the second factor, and that no code was taken since.
+pub(super) async fn code_state(tx: &mut Tx, user: UserId) -> Result<Option<String>> {
+    let Some(factor) = totp::state(tx, user).await? else { return Ok(None) };
+    let hash = sqlx::query_scalar!(
+        "select password_hash from users where organization_id = $1 and id = $2",
+        tx.organization_id() as OrganizationId,
+        user as UserId
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(hash.map(|hash| format!("{hash}/{factor}")))
+}
+
+/// What a ticket for a new password stands and falls with: the password. None if it may stay.
+async fn change_state(tx: &mut Tx, user: UserId) -> Result<Option<String>> {
+    let hash = sqlx::query_scalar!(
+        "select password_hash from users where organization_id = $1 and id = $2 and must_change_password",
+        tx.organization_id() as OrganizationId,
+        user as UserId
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(hash.flatten())
+}
+
+pub(super) fn ticket(
+    keys: &SignInKeys,
+    kind: TicketKind,
+    tx: &Tx,
+    user: UserId,
+    lasts: TimeDelta,
+    state: &str,
+) -> SecretString {
+    keys.tickets.mint(kind, tx.tenant(), user, tx.now() + lasts, state.as_bytes()).into()
+}
+
+/// All that was demanded was shown: lets him in, or has him choose a password of his own first.
+pub(super) async fn enter(mut tx: Tx, keys: &SignInKeys, user: UserId, email: &str) -> Result<Entry> {
+    if let Some(state) = change_state(&mut tx, user).await? {
+        let ticket = ticket(keys, TicketKind::PasswordChange, &tx, user, CHANGE_WITHIN, &state);
+        tx.commit().await?;
+        return Ok(Entry::PasswordChangeNeeded(ticket));
+    }
+    let session = create(&mut tx, user).await?;
+    tx.audit(Event::new("session.created", "user", user, email)).await?;
+    tx.commit().await?;
+    Ok(Entry::Session(session))
+}
