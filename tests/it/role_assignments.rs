@@ -43,7 +43,7 @@ async fn an_assignment_is_made_read_changed_and_deleted() {
     for filter in [
         format!("user={}", bob.id),
         format!("role={desk}"),
-        format!("perimeter_folders={one}"),
+        format!("perimeter_folders={one}&search=bob"),
         format!("folder={root}&search=bob"),
         format!("id={}", id(&made)),
     ] {
