@@ -171,6 +171,7 @@ impl Api {
     /// Those in folders over which you hold `view_role`, and published ones above, such as the built-in ones. Ordered by `name`, `created_at` or
     /// `updated_at`; `search` looks at name and description.
     #[oai(path = "/orgs/:organization_slug/roles", method = "get", operation_id = "list_roles")]
+    #[expect(clippy::too_many_arguments, reason = "a handler's arguments are its parameters")]
     async fn list(
         &self,
         caller: SignedIn,

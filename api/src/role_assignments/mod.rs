@@ -31,6 +31,7 @@ impl Api {
     /// Those in folders over which you hold `view_role_assignment`, and published ones above. Ordered by `name`, `created_at`
     /// or `updated_at`; `search` looks at name and description. A filter finds nothing by what you may not see.
     #[oai(path = "/orgs/:organization_slug/role-assignments", method = "get", operation_id = "list_role_assignments")]
+    #[expect(clippy::too_many_arguments, reason = "a handler's arguments are its parameters")]
     async fn list(
         &self,
         caller: SignedIn,
