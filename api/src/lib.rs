@@ -19,6 +19,7 @@ mod problem;
 mod reply;
 mod traced;
 
+mod actors;
 mod audit_events;
 mod email_events;
 mod email_suppressions;
@@ -29,7 +30,9 @@ mod jobs;
 mod organizations;
 mod passwords;
 mod sessions;
+mod teams;
 mod user_groups;
+mod user_preferences;
 mod users;
 
 use std::net::SocketAddr;

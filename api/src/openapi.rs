@@ -13,8 +13,8 @@ use poem_openapi::OpenApiService;
 use serde_json::Value;
 
 use crate::{
-    audit_events, email_events, email_suppressions, emails, folders, invitations, jobs, organizations, passwords,
-    sessions, user_groups, users,
+    actors, audit_events, email_events, email_suppressions, emails, folders, invitations, jobs, organizations,
+    passwords, sessions, teams, user_groups, user_preferences, users,
 };
 
 const ABOUT: &str = "\
@@ -49,6 +49,10 @@ pub(crate) enum Tags {
     Folders,
     /// Users who get the same rights.
     UserGroups,
+    /// People who work together.
+    Teams,
+    /// Users and teams, for whatever points at "someone".
+    Actors,
     /// Signing in, passwords, who I am.
     Iam,
     /// From an administrator's request to a signed-in invitee.
@@ -75,6 +79,9 @@ type Apis = (
     jobs::Api,
     folders::Api,
     user_groups::Api,
+    teams::Api,
+    actors::Api,
+    user_preferences::Api,
 );
 
 /// The operations, as an endpoint to nest at `/v1`.
@@ -93,6 +100,9 @@ pub(crate) fn service() -> OpenApiService<Apis, ()> {
         jobs::Api,
         folders::Api,
         user_groups::Api,
+        teams::Api,
+        actors::Api,
+        user_preferences::Api,
     );
     OpenApiService::new(apis, "Tenantry", env!("CARGO_PKG_VERSION")).description(ABOUT).url_prefix("/v1")
 }

@@ -14,6 +14,7 @@ pub mod email_address;
 pub mod error;
 pub mod idempotency;
 pub mod ids;
+mod json;
 pub mod meters;
 pub mod objects;
 pub mod outbox;
@@ -28,6 +29,7 @@ pub mod text;
 pub mod tls;
 pub mod trace;
 
+pub mod actors;
 pub mod email_suppressions;
 pub mod emails;
 pub mod folders;
@@ -38,7 +40,9 @@ pub mod passwords;
 pub mod roles;
 pub mod schedules;
 pub mod sessions;
+pub mod teams;
 pub mod user_groups;
+pub mod user_preferences;
 pub mod users;
 
 pub use error::{Error, FieldError, Refusal, Result};

@@ -1,10 +1,12 @@
 //! What Tenantry promises, tried through its front door: one module a feature, each test a rule.
 
+mod actors;
 mod audit_events;
 mod browser;
 mod check;
 mod contract;
 mod deploy;
+mod domains;
 mod email_events;
 mod email_suppressions;
 mod emails;
@@ -20,8 +22,10 @@ mod mail_headers;
 mod mail_looks;
 mod metrics;
 mod organizations;
+mod paging;
 mod parked;
 mod passwords;
+mod preferences;
 mod readme;
 mod reminders;
 mod restore;
@@ -29,5 +33,6 @@ mod schedules;
 mod secrets;
 mod sessions;
 mod stop;
+mod teams;
 mod traces;
 mod users;

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 /// What a field takes beyond its type.
 fn limits(schema: &str, field: &str) -> Option<Value> {
     Some(match (schema, field) {
-        (_, "email" | "admin_email" | "invitee_identifier") => json!({ "format": "email", "maxLength": 254 }),
+        (_, "email" | "admin_email" | "invitee_identifier" | "team_email") => {
+            json!({ "format": "email", "maxLength": 254 })
+        }
         ("LoginIn", _) => return None,
         (_, "username") => json!({ "minLength": 1, "maxLength": 254, "pattern": "^[^\\s\\x00-\\x1f\\x7f]+$" }),
         (_, "first_name" | "last_name") => json!({ "maxLength": 150 }),
@@ -16,9 +18,13 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         (_, "slug") => json!({ "maxLength": 200, "pattern": "^[-a-zA-Z0-9_]+$" }),
         ("BatchIn", "ids") => json!({ "maxItems": 1000 }),
         (_, "description") => json!({ "maxLength": 4000 }),
-        ("NewOrganizationIn" | "FolderIn" | "FolderPatchIn" | "UserGroupIn" | "UserGroupPatchIn", "name") => {
-            json!({ "minLength": 1, "maxLength": 200 })
-        }
+        (
+            "NewOrganizationIn" | "FolderIn" | "FolderPatchIn" | "UserGroupIn" | "UserGroupPatchIn" | "TeamIn"
+            | "TeamPatchIn",
+            "name",
+        ) => json!({ "minLength": 1, "maxLength": 200 }),
+        ("TeamIn" | "TeamPatchIn", "deputies" | "members") => json!({ "maxItems": 1000 }),
+        ("InvitationIn", "user_groups" | "teams") => json!({ "maxItems": 100 }),
         ("InvitationIn", "message") => json!({ "maxLength": 1000 }),
         ("InvitationIn", "valid_for") => json!({ "minimum": 3600, "maximum": 7_776_000 }),
         ("EmailSuppressionIn", "address") => json!({ "format": "email", "maxLength": 254 }),
@@ -39,6 +45,8 @@ fn example(schema: &str) -> Option<Value> {
         "FolderPatchIn" => json!({ "name": "Staging" }),
         "UserGroupIn" => json!({ "name": "Security officers" }),
         "UserGroupPatchIn" => json!({ "description": "They are called at night." }),
+        "TeamIn" => json!({ "name": "Incident response", "team_email": "incidents@example.com" }),
+        "TeamPatchIn" => json!({ "description": "They are called first." }),
         "BatchIn" => json!({ "action": "delete", "ids": [] }),
         "NewOrganizationIn" => json!({ "name": "Example", "slug": "example", "admin_email": "dave@example.com" }),
         "ResendManyIn" => json!({ "status": "pending" }),
