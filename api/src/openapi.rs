@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     actors, audit_events, email_events, email_suppressions, emails, folders, invitations, jobs, organizations,
-    passwords, sessions, teams, user_groups, user_preferences, users,
+    passwords, permissions, role_assignments, roles, sessions, teams, user_groups, user_preferences, users,
 };
 
 const ABOUT: &str = "\
@@ -53,6 +53,12 @@ pub(crate) enum Tags {
     Teams,
     /// Users and teams, for whatever points at "someone".
     Actors,
+    /// Named sets of permissions, built-in and of one's own.
+    Roles,
+    /// Who holds which role over which folders.
+    RoleAssignments,
+    /// What a role can allow, and who may do what where.
+    Permissions,
     /// Signing in, passwords, who I am.
     Iam,
     /// From an administrator's request to a signed-in invitee.
@@ -79,9 +85,8 @@ type Apis = (
     jobs::Api,
     folders::Api,
     user_groups::Api,
-    teams::Api,
-    actors::Api,
-    user_preferences::Api,
+    (roles::Api, role_assignments::Api, permissions::Api),
+    (teams::Api, actors::Api, user_preferences::Api),
 );
 
 /// The operations, as an endpoint to nest at `/v1`.
@@ -100,9 +105,8 @@ pub(crate) fn service() -> OpenApiService<Apis, ()> {
         jobs::Api,
         folders::Api,
         user_groups::Api,
-        teams::Api,
-        actors::Api,
-        user_preferences::Api,
+        (roles::Api, role_assignments::Api, permissions::Api),
+        (teams::Api, actors::Api, user_preferences::Api),
     );
     OpenApiService::new(apis, "Tenantry", env!("CARGO_PKG_VERSION")).description(ABOUT).url_prefix("/v1")
 }

@@ -52,6 +52,7 @@ pub(crate) struct UserGroupOut {
 
 /// What a built-in group is.
 #[derive(Debug, Object)]
+#[oai(rename = "UserGroupLocalization")]
 pub(crate) struct Localization {
     /// Name of the built-in role.
     role: String,

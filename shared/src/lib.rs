@@ -37,6 +37,7 @@ pub mod invitations;
 pub mod jobs;
 pub mod organizations;
 pub mod passwords;
+pub mod role_assignments;
 pub mod roles;
 pub mod schedules;
 pub mod sessions;

@@ -179,6 +179,7 @@ impl Caller {
         let select = format!(
             "select g.id from user_groups g join roles r on r.organization_id = g.organization_id and r.id = g.builtin_role_id
              join organizations o on o.organization_id = g.organization_id
+             join folders f on f.organization_id = g.organization_id and f.id = g.folder_id and f.parent_folder_id is null
              where lower(o.slug) = lower('{}') and r.name = '{role}'",
             self.slug()
         );

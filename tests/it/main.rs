@@ -3,6 +3,7 @@
 mod actors;
 mod audit_events;
 mod browser;
+mod cascade;
 mod check;
 mod contract;
 mod deploy;

@@ -43,6 +43,22 @@ const TEAMS: Walked = Walked {
     columns: "folder_id, created_at, updated_at",
     values: "f.id, now(), now()",
 };
+const ROLES: Walked = Walked {
+    path: "/roles",
+    orderings: ["name", "-created_at"],
+    table: "roles",
+    name: "name",
+    columns: "folder_id, permissions, created_at",
+    values: "f.id, '{}', now()",
+};
+const ROLE_ASSIGNMENTS: Walked = Walked {
+    path: "/role-assignments",
+    orderings: ["name", "-created_at"],
+    table: "role_assignments",
+    name: "name",
+    columns: "folder_id, user_id, role_id, created_at",
+    values: "f.id, (select id from users), (select id from roles where name = 'reader'), now()",
+};
 const USERS: Walked = Walked {
     path: "/users",
     orderings: ["email", "-date_joined"],
@@ -128,6 +144,8 @@ macro_rules! each_is_walked {
 each_is_walked! {
     folders_are_walked_without_a_gap_or_a_double FOLDERS;
     user_groups_are_walked_without_a_gap_or_a_double USER_GROUPS;
+    roles_are_walked_without_a_gap_or_a_double ROLES;
+    role_assignments_are_walked_without_a_gap_or_a_double ROLE_ASSIGNMENTS;
     teams_are_walked_without_a_gap_or_a_double TEAMS;
     users_are_walked_without_a_gap_or_a_double USERS;
     actors_are_walked_without_a_gap_or_a_double ACTORS;

@@ -33,7 +33,7 @@ pub(crate) enum BatchAction {
 
 /// What to do with which objects.
 #[derive(Clone, Debug, Object)]
-#[oai(deny_unknown_fields)]
+#[oai(rename = "BatchActionIn", deny_unknown_fields)]
 pub(crate) struct BatchIn {
     /// What to do with each.
     action: BatchAction,
@@ -49,6 +49,7 @@ impl Input for BatchIn {}
 
 /// An object that it was done to.
 #[derive(Debug, Object)]
+#[oai(rename = "BatchActionDone")]
 pub(crate) struct SucceededOut {
     /// Its id.
     id: Uuid,
@@ -58,6 +59,7 @@ pub(crate) struct SucceededOut {
 
 /// An object that it was not done to.
 #[derive(Debug, Object)]
+#[oai(rename = "BatchActionFailed")]
 pub(crate) struct FailedOut {
     /// Its id.
     id: Uuid,
@@ -72,6 +74,7 @@ pub(crate) struct FailedOut {
 
 /// How it went: both lists in the order of the request.
 #[derive(Debug, Object)]
+#[oai(rename = "BatchActionOut")]
 pub(crate) struct BatchOut {
     /// Objects that it was done to.
     succeeded: Vec<SucceededOut>,

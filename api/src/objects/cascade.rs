@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 /// An object by its name.
 #[derive(Debug, Object)]
+#[oai(rename = "CascadeObject")]
 pub(crate) struct NamedOut {
     /// Its id.
     id: Uuid,
@@ -15,6 +16,7 @@ pub(crate) struct NamedOut {
 
 /// An object by its kind and name.
 #[derive(Debug, Object)]
+#[oai(rename = "CascadeRelated")]
 pub(crate) struct RelatedOut {
     /// Which kind of object: `folder`, `role`, `role_assignment`, `user_group`, `team`, `user` or `invitation`.
     model: String,
@@ -26,6 +28,7 @@ pub(crate) struct RelatedOut {
 
 /// Objects of one kind.
 #[derive(Debug, Object)]
+#[oai(rename = "CascadeGroup")]
 pub(crate) struct GroupOut {
     /// Which kind of object.
     model: String,
@@ -37,6 +40,7 @@ pub(crate) struct GroupOut {
 
 /// Objects that share a fate.
 #[derive(Debug, Object)]
+#[oai(rename = "CascadePart")]
 pub(crate) struct PartOut {
     /// How many. Objects that you may not see, sessions and tokens are counted, and not named.
     count: i64,

@@ -2,6 +2,8 @@
 //! a limit is answered field by field, by the rule.
 
 use serde_json::{Value, json};
+use tenantry_shared::access::{MAX_CHECKS, Permission};
+use tenantry_shared::role_assignments::MAX_PERIMETER;
 
 /// What a field takes beyond its type.
 fn limits(schema: &str, field: &str) -> Option<Value> {
@@ -16,15 +18,25 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         (_, "profile") => json!({ "type": "object" }),
         (_, "observation") => json!({ "maxLength": 4000 }),
         (_, "slug") => json!({ "maxLength": 200, "pattern": "^[-a-zA-Z0-9_]+$" }),
-        ("BatchIn", "ids") => json!({ "maxItems": 1000 }),
+        ("BatchActionIn", "ids") => json!({ "maxItems": 1000 }),
         (_, "description") => json!({ "maxLength": 4000 }),
+        ("NewOrganizationIn" | "FolderIn" | "FolderPatchIn" | "UserGroupIn" | "UserGroupPatchIn", "name") => {
+            json!({ "minLength": 1, "maxLength": 200 })
+        }
         (
-            "NewOrganizationIn" | "FolderIn" | "FolderPatchIn" | "UserGroupIn" | "UserGroupPatchIn" | "TeamIn"
-            | "TeamPatchIn",
+            "RoleIn" | "RolePatchIn" | "RoleAssignmentIn" | "RoleAssignmentPatchIn" | "TeamIn" | "TeamPatchIn",
             "name",
-        ) => json!({ "minLength": 1, "maxLength": 200 }),
+        ) => {
+            json!({ "minLength": 1, "maxLength": 200 })
+        }
         ("TeamIn" | "TeamPatchIn", "deputies" | "members") => json!({ "maxItems": 1000 }),
         ("InvitationIn", "user_groups" | "teams") => json!({ "maxItems": 100 }),
+        ("RoleIn" | "RolePatchIn", "permissions") => json!({ "items": { "type": "string", "enum": codenames() } }),
+        ("RoleAssignmentIn" | "RoleAssignmentPatchIn", "perimeter_folders") => {
+            json!({ "minItems": 1, "maxItems": MAX_PERIMETER })
+        }
+        ("ChecksIn", "checks") => json!({ "maxItems": MAX_CHECKS }),
+        ("CheckIn", "permission") => json!({ "enum": codenames() }),
         ("InvitationIn", "message") => json!({ "maxLength": 1000 }),
         ("InvitationIn", "valid_for") => json!({ "minimum": 3600, "maximum": 7_776_000 }),
         ("EmailSuppressionIn", "address") => json!({ "format": "email", "maxLength": 254 }),
@@ -33,6 +45,10 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         ("ResendManyIn", "status") => json!({ "enum": ["pending"] }),
         _ => return None,
     })
+}
+
+fn codenames() -> Vec<&'static str> {
+    Permission::ALL.iter().map(|permission| permission.codename()).collect()
 }
 
 /// A request that does something, for whoever tries the API.
@@ -45,9 +61,13 @@ fn example(schema: &str) -> Option<Value> {
         "FolderPatchIn" => json!({ "name": "Staging" }),
         "UserGroupIn" => json!({ "name": "Security officers" }),
         "UserGroupPatchIn" => json!({ "description": "They are called at night." }),
+        "BatchActionIn" => json!({ "action": "delete", "ids": [] }),
+        "RoleIn" => json!({ "name": "Reception", "permissions": ["view_user", "invite_user"] }),
+        "RolePatchIn" => json!({ "permissions": ["view_user", "view_user_group"] }),
+        "RoleAssignmentPatchIn" => json!({ "description": "While he is on leave." }),
+        "ChecksIn" => json!({ "checks": [{ "permission": "invite_user" }] }),
         "TeamIn" => json!({ "name": "Incident response", "team_email": "incidents@example.com" }),
         "TeamPatchIn" => json!({ "description": "They are called first." }),
-        "BatchIn" => json!({ "action": "delete", "ids": [] }),
         "NewOrganizationIn" => json!({ "name": "Example", "slug": "example", "admin_email": "dave@example.com" }),
         "ResendManyIn" => json!({ "status": "pending" }),
         "EmailSuppressionIn" => json!({ "address": "bob@example.com", "detail": "He asked us to stop." }),

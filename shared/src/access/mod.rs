@@ -1,5 +1,6 @@
 //! Who acts, and the proof that he may: permissions are types, so that a verb can't be called unchecked.
 
+mod checks;
 mod permissions;
 mod reach;
 mod rights;
@@ -13,6 +14,7 @@ use crate::error::{Refusal, Result};
 use crate::ids::{FolderId, OrganizationId, PersonalAccessTokenId, SessionId, UserId};
 use crate::tenant::Tenant;
 
+pub use checks::{MAX_CHECKS, Question, Verdict, check};
 pub use permissions::*;
 pub(crate) use reach::Reach;
 pub(crate) use rights::{Rights, cannot_grant, demand_grantable, hold, lock};

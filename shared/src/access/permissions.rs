@@ -15,11 +15,11 @@ impl Permit for Oneself {
 }
 
 macro_rules! permissions {
-    ($($name:ident $codename:literal;)*) => {
+    ($($name:ident $codename:literal $title:literal: $description:literal;)*) => {
         /// Something a role can allow.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Permission {
-            $(#[doc = concat!("`", $codename, "`")] $name,)*
+            $(#[doc = concat!("`", $codename, "`: ", $description)] $name,)*
         }
 
         impl Permission {
@@ -37,6 +37,18 @@ macro_rules! permissions {
             pub const fn codename(self) -> &'static str {
                 match self { $(Self::$name => $codename,)* }
             }
+
+            /// What it allows, in a few words for people.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)* }
+            }
+
+            /// The same in a sentence.
+            #[must_use]
+            pub const fn description(self) -> &'static str {
+                match self { $(Self::$name => $description,)* }
+            }
         }
 
         $(
@@ -51,19 +63,43 @@ macro_rules! permissions {
 }
 
 permissions! {
-    ViewUser "view_user"; AddUser "add_user"; ChangeUser "change_user"; DeleteUser "delete_user";
-    ViewUserGroup "view_user_group"; AddUserGroup "add_user_group"; ChangeUserGroup "change_user_group"; DeleteUserGroup "delete_user_group";
-    ViewFolder "view_folder"; AddFolder "add_folder"; ChangeFolder "change_folder"; DeleteFolder "delete_folder";
-    ViewRole "view_role"; AddRole "add_role"; ChangeRole "change_role"; DeleteRole "delete_role";
-    ViewRoleAssignment "view_role_assignment"; AddRoleAssignment "add_role_assignment";
-    ChangeRoleAssignment "change_role_assignment"; DeleteRoleAssignment "delete_role_assignment";
-    ViewTeam "view_team"; AddTeam "add_team"; ChangeTeam "change_team"; DeleteTeam "delete_team";
-    ViewInvitation "view_invitation"; InviteUser "invite_user";
-    ViewEmail "view_email"; RetryEmail "retry_email";
-    ViewEmailSuppression "view_email_suppression"; AddEmailSuppression "add_email_suppression";
-    DeleteEmailSuppression "delete_email_suppression";
-    ViewAuditLog "view_audit_log"; ManageSso "manage_sso"; ManageTokens "manage_tokens"; SetPassword "set_password";
-    ChangeOrganization "change_organization"; ChangeUsage "change_usage";
+    ViewUser "view_user" "See people": "See the people of a folder: members of its groups, and whoever holds a role over it.";
+    AddUser "add_user" "Add people": "Make accounts.";
+    ChangeUser "change_user" "Change people": "Change people's accounts, and put people into groups whose rights one holds oneself.";
+    DeleteUser "delete_user" "Delete people": "Delete people's accounts for good.";
+    ViewUserGroup "view_user_group" "See groups": "See the groups in a folder.";
+    AddUserGroup "add_user_group" "Make groups": "Make groups in a folder, and move others into it.";
+    ChangeUserGroup "change_user_group" "Change groups": "Change the groups in a folder.";
+    DeleteUserGroup "delete_user_group" "Delete groups": "Delete the groups in a folder, with the roles they were given.";
+    ViewFolder "view_folder" "See folders": "See a folder, and the folders directly in it.";
+    AddFolder "add_folder" "Make folders": "Make folders in a folder, and move others into it.";
+    ChangeFolder "change_folder" "Change folders": "Rename and move the folders in a folder.";
+    DeleteFolder "delete_folder" "Delete folders": "Delete the folders in a folder, with all that is in them.";
+    ViewRole "view_role" "See roles": "See the roles in a folder, and what they allow.";
+    AddRole "add_role" "Make roles": "Make roles in a folder, of rights that one holds oneself.";
+    ChangeRole "change_role" "Change roles": "Change the roles in a folder; what is added to one, one holds oneself.";
+    DeleteRole "delete_role" "Delete roles": "Delete the roles in a folder, with every assignment of them.";
+    ViewRoleAssignment "view_role_assignment" "See role assignments": "See who was given which role, in a folder.";
+    AddRoleAssignment "add_role_assignment" "Give roles": "Give people and groups roles over a folder, of rights that one holds oneself.";
+    ChangeRoleAssignment "change_role_assignment" "Change role assignments": "Change who holds which role over a folder, within the rights that one holds oneself.";
+    DeleteRoleAssignment "delete_role_assignment" "Take roles away": "Delete the role assignments in a folder.";
+    ViewTeam "view_team" "See teams": "See the teams in a folder.";
+    AddTeam "add_team" "Make teams": "Make teams in a folder, and move others into it.";
+    ChangeTeam "change_team" "Change teams": "Change the teams in a folder, and who is in them.";
+    DeleteTeam "delete_team" "Delete teams": "Delete the teams in a folder.";
+    ViewInvitation "view_invitation" "See invitations": "See the invitations into a folder.";
+    InviteUser "invite_user" "Invite people": "Invite people into a folder, to rights that one holds oneself; remind them, and take invitations back.";
+    ViewEmail "view_email" "See mails": "See which mails were sent, and how their delivery stands.";
+    RetryEmail "retry_email" "Send mails again": "Send a mail again that could not be delivered.";
+    ViewEmailSuppression "view_email_suppression" "See suppressed addresses": "See which addresses are never mailed, in the whole organization.";
+    AddEmailSuppression "add_email_suppression" "Suppress addresses": "Name addresses that are never mailed, in the whole organization.";
+    DeleteEmailSuppression "delete_email_suppression" "Mail addresses again": "Let a suppressed address be mailed again, in the whole organization.";
+    ViewAuditLog "view_audit_log" "Read the audit log": "See who did what, in the whole organization.";
+    ManageSso "manage_sso" "Manage single sign-on": "Connect the organization to its identity provider.";
+    ManageTokens "manage_tokens" "Manage tokens": "See and revoke other people's access tokens.";
+    SetPassword "set_password" "Set passwords": "Choose a password for someone else.";
+    ChangeOrganization "change_organization" "Change the organization": "Change the organization's name and settings.";
+    ChangeUsage "change_usage" "Change usage": "Change what the organization may use, and how much of it.";
 }
 
 impl Permission {

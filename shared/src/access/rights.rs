@@ -1,6 +1,7 @@
 //! Changes of who may do what: one after the other, and never so that nobody is left to put things right.
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{Caller, Holder};
 use crate::db::Tx;
@@ -121,12 +122,18 @@ pub(crate) async fn demand_grantable(
     folders: &[FolderId],
     deeply: bool,
 ) -> Result<()> {
-    for folder in folders {
-        if !holder.holds(tx, permissions, *folder, deeply).await? {
-            return Err(cannot_grant().into());
-        }
-    }
-    Ok(())
+    let folders: Vec<Uuid> = folders.iter().map(|folder| (*folder).into()).collect();
+    let may = sqlx::query_scalar!(
+        r#"select not exists (select from unnest($4::uuid[]) f(id) where not holds($1, $2, $3, f.id, $5)) as "may!""#,
+        holder.user as UserId,
+        holder.scope,
+        permissions,
+        &folders,
+        deeply
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    if may { Ok(()) } else { Err(cannot_grant().into()) }
 }
 
 /// Nobody gives what he does not hold.

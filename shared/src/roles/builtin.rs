@@ -1,4 +1,4 @@
-//! Roles: named sets of permissions. The built-in ones are born with their organization.
+//! The roles that every organization is born with, and the groups that hold them.
 
 use uuid::Uuid;
 
