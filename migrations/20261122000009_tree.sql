@@ -123,6 +123,9 @@ create unique index user_groups_one_per_name on user_groups (organization_id, fo
 create index user_groups_by_name on user_groups (organization_id, (lower(name) collate "C"), id);
 
 create index users_by_email on users (organization_id, (email_key collate "C"), id);
+-- What a person calls a user: with `teams_by_name`, the order of actors.
+create index users_by_name on users (organization_id,
+    (lower(coalesce(nullif(trim(first_name || ' ' || last_name), ''), email)) collate "C"), id);
 
 create table teams (
     organization_id uuid        not null,

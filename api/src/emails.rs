@@ -125,7 +125,8 @@ impl From<Email> for EmailOut {
 impl Api {
     /// List mails
     ///
-    /// Newest first. Needs `view_email`. Ordered by `created_at`, `status`, `kind` or `to_address`.
+    /// Newest first: mails to invitees, where they are invited into folders over which you hold `view_email`, and to the people of
+    /// those folders. Ordered by `created_at`, `status`, `kind` or `to_address`.
     #[oai(path = "/orgs/:organization_slug/emails", method = "get", operation_id = "list_emails")]
     #[expect(clippy::too_many_arguments, reason = "a handler's arguments are its parameters")]
     async fn list(
@@ -152,7 +153,7 @@ impl Api {
 
     /// Read a mail's state
     ///
-    /// Needs `view_email`.
+    /// Needs `view_email` over the folder that its invitation leads to, or that its user belongs to.
     #[oai(path = "/orgs/:organization_slug/emails/:id", method = "get", operation_id = "get_email")]
     async fn get(
         &self,
@@ -173,7 +174,7 @@ impl Api {
     /// Send a mail again
     ///
     /// One that failed, came back, was complained of, was suppressed, or waits for its next attempt is sent now. Needs
-    /// `retry_email`. Errors: 409 `email_not_retryable`; 409 `address_suppressed`, as long as the address is on the
+    /// `retry_email` over the folder that its invitation leads to, or that its user belongs to. Errors: 409 `email_not_retryable`; 409 `address_suppressed`, as long as the address is on the
     /// suppression list.
     #[oai(path = "/orgs/:organization_slug/emails/:id/retry", method = "post", operation_id = "retry_email")]
     async fn retry(

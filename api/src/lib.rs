@@ -19,6 +19,7 @@ mod problem;
 mod reply;
 mod traced;
 
+mod actors;
 mod audit_events;
 mod email_events;
 mod email_suppressions;
@@ -34,8 +35,10 @@ mod role_assignments;
 mod roles;
 mod sessions;
 mod settings;
+mod teams;
 mod totp;
 mod user_groups;
+mod user_preferences;
 mod users;
 
 use std::net::SocketAddr;

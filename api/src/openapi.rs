@@ -13,8 +13,9 @@ use poem_openapi::OpenApiService;
 use serde_json::Value;
 
 use crate::{
-    audit_events, email_events, email_suppressions, emails, folders, invitations, jobs, organizations, passwords,
-    permissions, personal_access_tokens, role_assignments, roles, sessions, settings, totp, user_groups, users,
+    actors, audit_events, email_events, email_suppressions, emails, folders, invitations, jobs, organizations,
+    passwords, permissions, personal_access_tokens, role_assignments, roles, sessions, settings, teams, totp,
+    user_groups, user_preferences, users,
 };
 
 const ABOUT: &str = "\
@@ -54,6 +55,10 @@ pub(crate) enum Tags {
     Folders,
     /// Users who get the same rights.
     UserGroups,
+    /// People who work together.
+    Teams,
+    /// Users and teams, for whatever points at "someone".
+    Actors,
     /// Named sets of permissions, built-in and of one's own.
     Roles,
     /// Who holds which role over which folders.
@@ -72,48 +77,27 @@ pub(crate) enum Tags {
     Jobs,
 }
 
+/// By what they are about: the framework takes no more than sixteen side by side.
 type Apis = (
-    organizations::Api,
-    settings::Api,
-    users::Api,
-    sessions::Api,
-    sessions::own::Api,
-    personal_access_tokens::Api,
-    passwords::Api,
-    totp::Api,
-    invitations::Api,
-    invitations::invitees::Api,
-    emails::Api,
-    email_suppressions::Api,
-    email_events::Api,
+    (organizations::Api, settings::Api, jobs::Api),
+    (users::Api, actors::Api, user_preferences::Api),
+    (folders::Api, roles::Api, role_assignments::Api, user_groups::Api, teams::Api, permissions::Api),
+    (sessions::Api, sessions::own::Api, personal_access_tokens::Api, passwords::Api, totp::Api),
+    (invitations::Api, invitations::invitees::Api),
+    (emails::Api, email_suppressions::Api, email_events::Api),
     audit_events::Api,
-    jobs::Api,
-    folders::Api,
-    user_groups::Api,
-    (roles::Api, role_assignments::Api, permissions::Api),
 );
 
 /// The operations, as an endpoint to nest at `/v1`.
 pub(crate) fn service() -> OpenApiService<Apis, ()> {
     let apis = (
-        organizations::Api,
-        settings::Api,
-        users::Api,
-        sessions::Api,
-        sessions::own::Api,
-        personal_access_tokens::Api,
-        passwords::Api,
-        totp::Api,
-        invitations::Api,
-        invitations::invitees::Api,
-        emails::Api,
-        email_suppressions::Api,
-        email_events::Api,
+        (organizations::Api, settings::Api, jobs::Api),
+        (users::Api, actors::Api, user_preferences::Api),
+        (folders::Api, roles::Api, role_assignments::Api, user_groups::Api, teams::Api, permissions::Api),
+        (sessions::Api, sessions::own::Api, personal_access_tokens::Api, passwords::Api, totp::Api),
+        (invitations::Api, invitations::invitees::Api),
+        (emails::Api, email_suppressions::Api, email_events::Api),
         audit_events::Api,
-        jobs::Api,
-        folders::Api,
-        user_groups::Api,
-        (roles::Api, role_assignments::Api, permissions::Api),
     );
     OpenApiService::new(apis, "Tenantry", env!("CARGO_PKG_VERSION")).description(ABOUT).url_prefix("/v1")
 }

@@ -12,9 +12,9 @@ use tenantry_shared::settings::{self, Settings, SettingsPatch};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::input::{Body, Input};
+use crate::objects::kept;
 use crate::problem::ApiResult;
 use crate::reply::{Found, etag, if_match};
-use crate::objects::kept;
 
 pub(crate) struct Api;
 

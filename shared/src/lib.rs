@@ -14,6 +14,7 @@ pub mod email_address;
 pub mod error;
 pub mod idempotency;
 pub mod ids;
+mod json;
 pub mod limits;
 pub mod meters;
 pub mod objects;
@@ -31,6 +32,7 @@ pub(crate) mod ticket;
 pub mod tls;
 pub mod trace;
 
+pub mod actors;
 pub mod email_suppressions;
 pub mod emails;
 pub mod folders;
@@ -44,8 +46,10 @@ pub mod roles;
 pub mod schedules;
 pub mod sessions;
 pub mod settings;
+pub mod teams;
 pub mod totp;
 pub mod user_groups;
+pub mod user_preferences;
 pub mod users;
 
 pub use error::{Error, FieldError, Refusal, Result};

@@ -198,6 +198,16 @@ impl Query {
         self.filter.push(")");
     }
 
+    /// Keeps rows that pass one of several branches, each with the conditions that `narrow` adds to it.
+    pub(crate) fn either<B>(&mut self, branches: &[B], mut narrow: impl FnMut(&mut Self, &B)) {
+        self.filter.push(" and (false");
+        for branch in branches {
+            self.filter.push(" or true");
+            narrow(self, branch);
+        }
+        self.filter.push(")");
+    }
+
     /// Keeps folders `o` that are in a reach, or lie in a folder that is.
     pub(crate) fn folders_within(&mut self, reach: &Reach) {
         if reach.everything {

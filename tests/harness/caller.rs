@@ -176,10 +176,21 @@ impl Caller {
 
     /// A new person in the organization, who holds a built-in role: invited by this caller, accepted, signed in.
     pub async fn member(&self, email: &str, role: &str) -> Self {
-        let invitation = self.invite(email, role).await;
+        self.member_at(email, role, &Value::Null).await
+    }
+
+    /// A new person who holds a built-in role from a folder down.
+    pub async fn member_at(&self, email: &str, role: &str, folder: &Value) -> Self {
+        let body = json!({ "invitee_identifier": email, "role": role, "folder": folder });
+        let invitation = self.post("/invitations", body).await.created();
         let link = self.address.mint_invitation_link(self.slug(), &invitation).await;
         let session = self.accept(&link).await.created();
         self.signed_in(self.slug(), &session).await
+    }
+
+    /// A new folder below the root, or below another; its id.
+    pub async fn folder(&self, name: &str, parent: Option<&Value>) -> Value {
+        self.post("/folders", json!({ "name": name, "parent_folder": parent })).await.created()["id"].clone()
     }
 
     /// The id of the built-in group of a role at the organization's root.
@@ -187,6 +198,7 @@ impl Caller {
         let select = format!(
             "select g.id from user_groups g join roles r on r.organization_id = g.organization_id and r.id = g.builtin_role_id
              join organizations o on o.organization_id = g.organization_id
+             join folders f on f.organization_id = g.organization_id and f.id = g.folder_id and f.parent_folder_id is null
              where lower(o.slug) = lower('{}') and r.name = '{role}'",
             self.slug()
         );

@@ -28,6 +28,7 @@ impl Two {
         victim.post("/users", json!({ "email": format!("user@{MARK}.example"), "first_name": MARK })).await.created();
         victim.member(&format!("member@{MARK}.example"), "reader").await;
         victim.invite(&format!("open@{MARK}.example"), "reader").await;
+        victim.post("/teams", json!({ "name": MARK, "members": [victim.id] })).await.created();
         app.anonymous()
             .under(MARK)
             .post("/iam/password-reset", json!({ "email": format!("user@{MARK}.example") }))
@@ -46,6 +47,7 @@ impl Two {
             "email_suppressions",
             "jobs",
             "user_groups",
+            "teams",
             "folders",
             "sessions",
             "personal_access_tokens",
@@ -121,6 +123,7 @@ fn example(document: &Value, schema: &Value, name: &str, two: &Two) -> Value {
         Some("string") => match (schema["format"].as_str(), name) {
             (Some("uuid"), "folder") => json!(two.id("folders")),
             (Some("uuid"), "user_groups") => json!(two.id("user_groups")),
+            (Some("uuid"), "teams") => json!(two.id("teams")),
             (Some("uuid"), _) => json!(two.id("users")),
             (Some(format), _) if format.contains("time") => json!("2099-01-01T00:00:00Z"),
             (Some(format), _) if format.contains("date") => json!("2099-01-01"),

@@ -1,5 +1,6 @@
 //! What Tenantry promises, tried through its front door: one module a feature, each test a rule.
 
+mod actors;
 mod asvs;
 mod attempts;
 mod audit_events;
@@ -8,6 +9,7 @@ mod cascade;
 mod check;
 mod contract;
 mod deploy;
+mod domains;
 mod email_events;
 mod email_suppressions;
 mod emails;
@@ -24,10 +26,12 @@ mod mail_headers;
 mod mail_looks;
 mod metrics;
 mod organizations;
+mod paging;
 mod parked;
 mod passwords;
 mod permissions;
 mod personal_access_tokens;
+mod preferences;
 mod reach;
 mod readme;
 mod refused_sign_ins;
@@ -43,6 +47,7 @@ mod sessions;
 mod set_password;
 mod settings;
 mod stop;
+mod teams;
 mod totp;
 mod traces;
 mod users;

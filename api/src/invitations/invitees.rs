@@ -45,7 +45,7 @@ impl Api {
 
     /// Accept an invitation
     ///
-    /// Makes the user, with the invited role and groups, and signs in. Once. Errors as `preview_invitation`; 400 for a
+    /// Makes the user, with the invited role, groups and teams, and signs in. Once. Errors as `preview_invitation`; 400 for a
     /// password that is not good; 409 `already_member`; 429 `too_many_attempts`.
     #[oai(path = "/invitations/accept", method = "post", operation_id = "accept_invitation")]
     async fn accept(&self, app: Data<&App>, from: From, body: Body<AcceptIn>) -> ApiResult<Welcome> {

@@ -14,7 +14,8 @@ use tenantry_shared::Refusal;
 use tenantry_shared::access::{Access, InviteUser, ViewInvitation};
 use tenantry_shared::db::Tx;
 use tenantry_shared::error::Check;
-use tenantry_shared::invitations::{self, InvitationFilter, ResendMany};
+use tenantry_shared::invitations::{self, Invitation, InvitationFilter, ResendMany};
+use tenantry_shared::objects::{Names, Wanted, resolve};
 use tenantry_shared::outbox::Lane;
 use uuid::Uuid;
 
@@ -35,7 +36,7 @@ const BATCH: usize = 1000;
 impl Api {
     /// List invitations
     ///
-    /// Newest first. Needs `view_invitation`. Ordered by `created_at`, `sent_at`, `valid_until` or `invitee_identifier`;
+    /// Those into folders over which you hold `view_invitation`, newest first. Ordered by `created_at`, `sent_at`, `valid_until` or `invitee_identifier`;
     /// `search` looks at the address.
     #[oai(path = "/orgs/:organization_slug/invitations", method = "get", operation_id = "list_invitations")]
     async fn list(
@@ -54,14 +55,15 @@ impl Api {
         let now = tx.now();
         let filter = InvitationFilter { status: status.0.map(InvitationStatus::shared), role: role.0 };
         let page = invitations::list(&mut tx, &by, &filter, &paging.request).await?;
+        let names = names_of(&mut tx, &by, &page.results).await?;
         tx.commit().await?;
-        Ok(Json(paging.envelope_with(page, |invitation| InvitationOut::new(invitation, now))))
+        Ok(Json(paging.envelope_with(page, |invitation| InvitationOut::new(invitation, &names, now))))
     }
 
     /// Invite someone by e-mail
     ///
-    /// They can accept once, until `valid_until`. An address has one open invitation at most. Needs `invite_user`, and all
-    /// that the role and the groups give.
+    /// They can accept once, until `valid_until`. An address has one open invitation at most. Needs `invite_user` over the
+    /// folder, all that the role and the groups give, and `change_team` over the teams.
     /// Errors: 403 `cannot_grant`; 409 `invitation_open`, `already_member`.
     #[oai(path = "/orgs/:organization_slug/invitations", method = "post", operation_id = "create_invitation")]
     async fn create(
@@ -81,7 +83,7 @@ impl Api {
             Turn::First(once) => once,
         };
         let made = invitations::create(&mut tx, &by, &body.0.check()?, Lane::Interactive).await?;
-        let made = InvitationOut::new(made, tx.now());
+        let made = shown(&mut tx, &by, made).await?;
         once.remember(&mut tx, &made).await?;
         tx.commit().await?;
         let tag = etag(made.version);
@@ -117,22 +119,33 @@ impl Api {
         // In the order of the addresses: two batches that share some then wait for each other, and never both.
         let mut rows: Vec<(u32, Value)> = (0..).zip(body.0.into_iter().map(|row| row.0)).collect();
         rows.sort_by_cached_key(|(_, row)| row["invitee_identifier"].as_str().map(str::to_lowercase));
-        let mut results = Vec::with_capacity(rows.len());
+        let mut made = Vec::with_capacity(rows.len());
+        let mut refused = Vec::new();
         for (index, row) in rows {
             tx.savepoint().await?;
-            let made = create_row(&mut tx, &by, row).await;
-            tx.end_savepoint(made.is_ok()).await?;
-            results.push(match made {
-                Ok(invitation) => BatchResult { index, status: 201, invitation: Some(invitation), problem: None },
+            let result = create_row(&mut tx, &by, row).await;
+            tx.end_savepoint(result.is_ok()).await?;
+            match result {
+                Ok(invitation) => made.push((index, invitation)),
                 Err(problem) if problem.status.is_server_error() => return Err(problem),
-                Err(problem) => BatchResult {
-                    index,
-                    status: problem.status.as_u16(),
-                    invitation: None,
-                    problem: Some(problem.body(&request_id)),
-                },
-            });
+                Err(problem) => refused.push((index, problem)),
+            }
         }
+        let names = names_of(&mut tx, &by, made.iter().map(|(_, invitation)| invitation)).await?;
+        let now = tx.now();
+        let made = made.into_iter().map(|(index, invitation)| BatchResult {
+            index,
+            status: 201,
+            invitation: Some(InvitationOut::new(invitation, &names, now)),
+            problem: None,
+        });
+        let refused = refused.into_iter().map(|(index, problem)| BatchResult {
+            index,
+            status: problem.status.as_u16(),
+            invitation: None,
+            problem: Some(problem.body(&request_id)),
+        });
+        let mut results: Vec<BatchResult> = made.chain(refused).collect();
         results.sort_by_key(|result| result.index);
         let answer = BatchOut { results };
         once.remember(&mut tx, &answer).await?;
@@ -142,8 +155,8 @@ impl Api {
 
     /// Resend many invitations
     ///
-    /// All pending ones, or those last sent a while ago: one job, to be watched at `/jobs/{id}`. An invitation resent less
-    /// than a minute ago, or ten times today, counts as failed there. Needs `invite_user`.
+    /// All pending ones into folders over which you hold `invite_user`, or those last sent a while ago: one job, to be watched at `/jobs/{id}`. An invitation resent less
+    /// than a minute ago, or ten times today, counts as failed there.
     #[oai(path = "/orgs/:organization_slug/invitations/resend", method = "post", operation_id = "resend_invitations")]
     async fn resend_many(
         &self,
@@ -180,7 +193,7 @@ impl Api {
 
     /// Read an invitation
     ///
-    /// Needs `view_invitation`.
+    /// Needs `view_invitation` over its folder. What it names and you may not see is `{}`, or left out of its list.
     #[oai(path = "/orgs/:organization_slug/invitations/:uuid", method = "get", operation_id = "get_invitation")]
     async fn get(
         &self,
@@ -192,17 +205,17 @@ impl Api {
         uuid: Path<Uuid>,
     ) -> ApiResult<Found<InvitationOut>> {
         let (mut tx, by) = app.enter::<ViewInvitation>(&caller, &organization_slug).await?;
-        let now = tx.now();
         let invitation = invitations::get(&mut tx, &by, uuid.0.into()).await?;
+        let invitation = shown(&mut tx, &by, invitation).await?;
         tx.commit().await?;
         let tag = etag(invitation.version);
-        Ok(Found::Object(Json(InvitationOut::new(invitation, now)), tag))
+        Ok(Found::Object(Json(invitation), tag))
     }
 
     /// Resend an invitation
     ///
-    /// New validity and a new link; the old link is dead. An expired one comes to life again. Needs `invite_user`.
-    /// Errors: 409 when it is closed; 429 `resend_too_soon` (once a minute), `resend_limit` (ten times a day).
+    /// New validity and a new link; the old link is dead. An expired one comes to life again. Needs `invite_user`
+    /// over its folder, and all that it takes to invite anew. Errors: 403 `cannot_grant`; 409 when it is closed; 429 `resend_too_soon` (once a minute), `resend_limit` (ten times a day).
     #[oai(
         path = "/orgs/:organization_slug/invitations/:uuid/resend",
         method = "post",
@@ -248,7 +261,7 @@ impl Api {
 
     /// Revoke an invitation
     ///
-    /// Its link is dead at once; a mail not yet sent is not sent. Needs `invite_user`.
+    /// Its link is dead at once; a mail not yet sent is not sent. Needs `invite_user` over its folder.
     /// Errors: 409 `invitation_accepted`, `invitation_declined`.
     #[oai(path = "/orgs/:organization_slug/invitations/:uuid", method = "delete", operation_id = "revoke_invitation")]
     async fn revoke(
@@ -283,14 +296,31 @@ async fn resend_one(
         Turn::First(once) => once,
     };
     let resent = invitations::resend(&mut tx, &by, uuid.into()).await?;
-    let resent = InvitationOut::new(resent, tx.now());
+    let resent = shown(&mut tx, &by, resent).await?;
     once.remember(&mut tx, &resent).await?;
     tx.commit().await?;
     Ok(Json(resent))
 }
 
 /// One row of a batch: read here, so that a row that can't be read spoils no other.
-async fn create_row(tx: &mut Tx, by: &Access<InviteUser>, row: Value) -> Result<InvitationOut, Problem> {
-    let made = invitations::create(tx, by, &InvitationIn::read(row)?.check()?, Lane::Bulk).await?;
-    Ok(InvitationOut::new(made, tx.now()))
+async fn create_row(tx: &mut Tx, by: &Access<InviteUser>, row: Value) -> Result<Invitation, Problem> {
+    Ok(invitations::create(tx, by, &InvitationIn::read(row)?.check()?, Lane::Bulk).await?)
+}
+
+/// The names of what invitations name, as far as the caller may see it: one query for each kind of object.
+async fn names_of<P>(
+    tx: &mut Tx,
+    by: &Access<P>,
+    invitations: impl IntoIterator<Item = &Invitation>,
+) -> ApiResult<Names> {
+    let mut wanted = Wanted::default();
+    for invitation in invitations {
+        invitation.want(&mut wanted);
+    }
+    Ok(resolve(tx, by.caller(), wanted).await?)
+}
+
+async fn shown<P>(tx: &mut Tx, by: &Access<P>, invitation: Invitation) -> ApiResult<InvitationOut> {
+    let names = names_of(tx, by, [&invitation]).await?;
+    Ok(InvitationOut::new(invitation, &names, tx.now()))
 }

@@ -5,10 +5,12 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object};
 use tenantry_shared::Refusal;
 use tenantry_shared::invitations::{Invitation, InvitationInput, NewInvitation, Status};
+use tenantry_shared::objects::{Kind, Names};
 use uuid::Uuid;
 
 use crate::emails::DeliveryStatus;
 use crate::input::Input;
+use crate::objects::StoredRef;
 use crate::problem::ProblemBody;
 
 /// Where an invitation stands.
@@ -75,11 +77,13 @@ pub(crate) struct InvitationOut {
     /// The built-in role he will hold.
     pub(super) role: Option<String>,
     /// Over which folder.
-    pub(super) folder: Uuid,
-    /// The groups he will join.
+    pub(super) folder: StoredRef,
+    /// The groups he will join, as far as you may see them.
     pub(super) user_groups: Vec<Uuid>,
+    /// The teams he will join, as far as you may see them.
+    pub(super) teams: Vec<Uuid>,
     /// By which user; null for the first administrator of an organization, or where the inviter is gone.
-    pub(super) invited_by: Option<Uuid>,
+    pub(super) invited_by: Option<StoredRef>,
     /// When it was sent, or sent again.
     pub(super) sent_at: DateTime<Utc>,
     /// Until when it can be accepted.
@@ -99,15 +103,16 @@ pub(crate) struct InvitationOut {
 }
 
 impl InvitationOut {
-    pub(super) fn new(invitation: Invitation, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(invitation: Invitation, names: &Names, now: DateTime<Utc>) -> Self {
         Self {
             uuid: invitation.id,
             status: InvitationStatus::of(invitation.status(now)),
             invitee_identifier: invitation.invitee_identifier,
             role: invitation.role,
-            folder: invitation.folder_id,
-            user_groups: invitation.user_groups,
-            invited_by: invitation.invited_by,
+            folder: StoredRef::new(names, Kind::Folder, invitation.folder_id),
+            user_groups: StoredRef::all(names, Kind::UserGroup, &invitation.user_groups),
+            teams: StoredRef::all(names, Kind::Team, &invitation.teams),
+            invited_by: invitation.invited_by.map(|id| StoredRef::new(names, Kind::User, id)),
             sent_at: invitation.sent_at,
             valid_until: invitation.valid_until,
             resent_count: invitation.resent_count,
@@ -138,7 +143,7 @@ pub(crate) struct InvitationIn {
     /// Groups to join.
     #[oai(default)]
     pub(super) user_groups: Vec<Uuid>,
-    /// Teams to join. There are none yet, so an id is refused.
+    /// Teams to join as a member: those that you may change.
     #[oai(default)]
     pub(super) teams: Vec<Uuid>,
     /// The language of the mail: `en`, `de`, `fr`; the organization's if not given.

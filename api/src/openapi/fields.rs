@@ -8,7 +8,9 @@ use tenantry_shared::role_assignments::MAX_PERIMETER;
 /// What a field takes beyond its type.
 fn limits(schema: &str, field: &str) -> Option<Value> {
     Some(match (schema, field) {
-        (_, "email" | "admin_email" | "invitee_identifier") => json!({ "format": "email", "maxLength": 254 }),
+        (_, "email" | "admin_email" | "invitee_identifier" | "team_email") => {
+            json!({ "format": "email", "maxLength": 254 })
+        }
         ("LoginIn", _) => return None,
         (_, "username") => json!({ "minLength": 1, "maxLength": 254, "pattern": "^[^\\s\\x00-\\x1f\\x7f]+$" }),
         (_, "first_name" | "last_name") => json!({ "maxLength": 150 }),
@@ -22,9 +24,14 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         ("NewOrganizationIn" | "FolderIn" | "FolderPatchIn" | "UserGroupIn" | "UserGroupPatchIn", "name") => {
             json!({ "minLength": 1, "maxLength": 200 })
         }
-        ("RoleIn" | "RolePatchIn" | "RoleAssignmentIn" | "RoleAssignmentPatchIn", "name") => {
+        (
+            "RoleIn" | "RolePatchIn" | "RoleAssignmentIn" | "RoleAssignmentPatchIn" | "TeamIn" | "TeamPatchIn",
+            "name",
+        ) => {
             json!({ "minLength": 1, "maxLength": 200 })
         }
+        ("TeamIn" | "TeamPatchIn", "deputies" | "members") => json!({ "maxItems": 1000 }),
+        ("InvitationIn", "user_groups" | "teams") => json!({ "maxItems": 100 }),
         ("RoleIn" | "RolePatchIn", "permissions") => json!({ "items": { "type": "string", "enum": codenames() } }),
         ("RoleAssignmentIn" | "RoleAssignmentPatchIn", "perimeter_folders") => {
             json!({ "minItems": 1, "maxItems": MAX_PERIMETER })
@@ -72,6 +79,8 @@ fn example(schema: &str) -> Option<Value> {
         "RolePatchIn" => json!({ "permissions": ["view_user", "view_user_group"] }),
         "RoleAssignmentPatchIn" => json!({ "description": "While he is on leave." }),
         "ChecksIn" => json!({ "checks": [{ "permission": "invite_user" }] }),
+        "TeamIn" => json!({ "name": "Incident response", "team_email": "incidents@example.com" }),
+        "TeamPatchIn" => json!({ "description": "They are called first." }),
         "NewOrganizationIn" => json!({ "name": "Example", "slug": "example", "admin_email": "dave@example.com" }),
         "ResendManyIn" => json!({ "status": "pending" }),
         "AuthTokenIn" => json!({ "name": "nightly export", "expiry": 30, "permissions": ["view_user"] }),

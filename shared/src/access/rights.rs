@@ -77,6 +77,18 @@ pub(crate) async fn lock(tx: &mut Tx) -> Result<()> {
     Ok(())
 }
 
+/// The other side of that lock: nobody changes rights, or what they are held over, until this unit of work ends. Any number
+/// hold it at once.
+pub(crate) async fn hold(tx: &mut Tx) -> Result<()> {
+    sqlx::query!(
+        "select organization_id from organizations where organization_id = $1 for share",
+        tx.organization_id() as OrganizationId
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(())
+}
+
 async fn look(tx: &mut Tx, caller: UserId) -> Result<State> {
     Ok(sqlx::query_as!(
         State,

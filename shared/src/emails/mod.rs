@@ -15,7 +15,7 @@ pub use opt_outs::{OptOutPreview, preview_opt_out, stop_reminders};
 pub use parking::give_up;
 pub(crate) use parking::requeue;
 
-use crate::access::{Access, RetryEmail, ViewEmail};
+use crate::access::{Access, Permission, Reach, RetryEmail, ViewEmail, denied};
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::email_address::mailbox_key;
@@ -207,14 +207,34 @@ pub struct EmailFilter {
     pub invitation: Option<Uuid>,
 }
 
-/// The organization's mails, newest first.
+const FROM: &str = "email_messages e \
+     left join invitations i on i.organization_id = e.organization_id and i.id = e.invitation_id";
+
+/// The mails of a reach: to invitees (they have a generation), where the invitation leads; to users, where they are seen. What
+/// an inviter is told of an invitation is of the second kind: his address is nobody's business who does not see him.
+fn within(tx: &Tx, reach: &Reach) -> Query {
+    let mut query = Query::new("e.*", FROM, "e.organization_id", tx);
+    if !reach.everything {
+        query.either(&[true, false], |query, is_to_invitee| {
+            if *is_to_invitee {
+                query.condition("e.generation > 0");
+                query.within(reach, "i.folder_id", None);
+            } else {
+                query.people_within(reach, "e.user_id", None);
+            }
+        });
+    }
+    query
+}
+
+/// The mails that the caller sees, newest first.
 pub async fn list(
     tx: &mut Tx,
-    _by: &Access<ViewEmail>,
+    by: &Access<ViewEmail>,
     filter: &EmailFilter,
     page: &PageRequest,
 ) -> Result<Page<Email>> {
-    let mut query = Query::new("e.*", "email_messages e", "e.organization_id", tx);
+    let mut query = within(tx, by.reach());
     query.equals("e.status", filter.status.as_deref());
     query.equals("e.kind", filter.kind.as_deref());
     query.equals("e.invitation_id", filter.invitation);
@@ -222,11 +242,18 @@ pub async fn list(
     query.fetch(tx, page).await
 }
 
-/// One mail.
-pub async fn get(tx: &mut Tx, _by: &Access<ViewEmail>, id: EmailId) -> Result<Email> {
-    find(tx, id).await?.ok_or_else(|| Refusal::not_found().into())
+/// One mail, if the caller sees it.
+pub async fn get(tx: &mut Tx, by: &Access<ViewEmail>, id: EmailId) -> Result<Email> {
+    find_within(tx, by.reach(), id).await?.ok_or_else(|| Refusal::not_found().into())
 }
 
+async fn find_within(tx: &mut Tx, reach: &Reach, id: EmailId) -> Result<Option<Email>> {
+    let mut query = within(tx, reach);
+    query.equals("e.id", Some(id));
+    query.find(tx).await
+}
+
+/// A mail, locked.
 async fn find(tx: &mut Tx, id: EmailId) -> Result<Option<Email>> {
     let email = sqlx::query_as!(
         Email,
@@ -243,8 +270,13 @@ async fn find(tx: &mut Tx, id: EmailId) -> Result<Option<Email>> {
 
 /// Sends a mail that did not arrive, or waits for its next attempt, once more: now, and for another day if need be.
 ///
-/// Errors: 409 `email_not_retryable`, 409 `address_suppressed`.
-pub async fn retry(tx: &mut Tx, _by: &Access<RetryEmail>, id: EmailId) -> Result<Email> {
+/// Errors: 403 `permission_denied`, 409 `email_not_retryable`, 409 `address_suppressed`.
+pub async fn retry(tx: &mut Tx, by: &Access<RetryEmail>, id: EmailId) -> Result<Email> {
+    if find_within(tx, by.reach(), id).await?.is_none() {
+        let view = Reach::load(tx, by.caller().holder(), Permission::ViewEmail).await?;
+        let seen = find_within(tx, &view, id).await?;
+        return Err(seen.map_or_else(Refusal::not_found, |_| denied(Permission::RetryEmail)).into());
+    }
     let email = find(tx, id).await?.ok_or_else(Refusal::not_found)?;
     if !matches!(email.status.as_str(), "failed" | "deferred" | "bounced" | "complained" | "suppressed") {
         return Err(Refusal::conflict(

@@ -109,15 +109,3 @@ pub(crate) async fn create_root(tx: &mut Tx) -> Result<FolderId> {
     .await?;
     Ok(root)
 }
-
-/// Keeps a folder from being deleted until this unit of work ends: for what leads to it without a foreign key.
-pub(crate) async fn hold(tx: &mut Tx, id: FolderId) -> Result<bool> {
-    let found = sqlx::query_scalar!(
-        "select id from folders where organization_id = $1 and id = $2 for key share",
-        tx.organization_id() as OrganizationId,
-        id as FolderId
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    Ok(found.is_some())
-}

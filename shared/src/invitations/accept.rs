@@ -18,8 +18,8 @@ use crate::outbox::Lane;
 use crate::passwords::{Hasher, Wearer, check_policy, policy_of};
 use crate::secret::{Link, LinkKind, Links};
 use crate::sessions::{self, NewSession};
-use crate::user_groups;
 use crate::users::{self, PersonName};
+use crate::{teams, user_groups};
 
 /// What the page that asks for a decision shows.
 #[derive(Debug)]
@@ -136,7 +136,7 @@ pub async fn preview(db: &Db, links: &Links, token: &str) -> Result<Preview> {
     Ok(preview)
 }
 
-/// Accepts: makes the user with the invited role and groups, marks the address verified (the link was mailed there), signs
+/// Accepts: makes the user with the invited role, groups and teams, marks the address verified (the link was mailed there), signs
 /// in. Once: of two at the same time, one gets `invitation_accepted`.
 pub async fn accept(
     db: &Db,
@@ -167,6 +167,7 @@ pub async fn accept(
     let user = users::create_invited(&mut tx, &open.email, &accept.name, &hash, open.is_superuser).await?;
     tx.act_as(Actor::User { id: user, name: open.email.clone(), credential: None });
     join_groups(&mut tx, &open, user).await?;
+    teams::add_member(&mut tx, user, open.id).await?;
     close(&mut tx, open.id, "accepted").await?;
     tell(&mut tx, open.id, open.invited_by, Kind::InvitationAccepted, Lane::Interactive).await?;
     let session = sessions::create(&mut tx, user).await?;

@@ -1,6 +1,6 @@
 //! Taking an invitation back, and what every end of one has in common.
 
-use super::{Status, status};
+use super::{Status, demand_held, status};
 use crate::access::{Access, InviteUser};
 use crate::audit::Event;
 use crate::db::Tx;
@@ -10,7 +10,10 @@ use crate::ids::{EmailId, InvitationId, OrganizationId};
 
 /// Revokes an invitation: its link is dead at once, and a mail not yet sent is not sent. Revoking one that is revoked or
 /// expired is harmless.
-pub async fn revoke(tx: &mut Tx, _by: &Access<InviteUser>, id: InvitationId, if_version: Option<i64>) -> Result<()> {
+///
+/// Errors: 403 `permission_denied`, 409 `invitation_accepted`, `invitation_declined`, 412.
+pub async fn revoke(tx: &mut Tx, by: &Access<InviteUser>, id: InvitationId, if_version: Option<i64>) -> Result<()> {
+    demand_held(tx, by.caller(), id).await?;
     let row = sqlx::query!(
         r#"select invitee_identifier, state, valid_until, version from invitations
            where organization_id = $1 and id = $2 for update"#,

@@ -14,7 +14,7 @@ use crate::error::{Check, FieldError, Refusal, Result};
 use crate::ids::{EmailId, FolderId, InvitationId, OrganizationId, RoleId, UserId};
 use crate::outbox::Lane;
 use crate::roles::{self, BuiltinRole};
-use crate::{folders, objects, user_groups};
+use crate::{objects, teams, user_groups};
 
 /// An invitation as a caller asks for it.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +44,7 @@ pub struct NewInvitation {
     role: Option<BuiltinRole>,
     folder: Option<FolderId>,
     user_groups: Vec<Uuid>,
+    teams: Vec<Uuid>,
     locale: Option<String>,
     message: Option<String>,
     valid_for: Option<i32>,
@@ -73,9 +74,8 @@ impl NewInvitation {
             "role_or_groups_required",
             "An invitation needs a role, or groups to join.",
         );
-        // Teams come in a later release: until then, none is there for anyone.
-        check.that(input.teams.is_empty(), "teams", "not_found", "There is no such team for you.");
         check.that(input.user_groups.len() <= 100, "user_groups", "too_many", "At most 100 groups.");
+        check.that(input.teams.len() <= 100, "teams", "too_many", "At most 100 teams.");
         let locale = input.locale.as_deref().is_none_or(check_locale);
         check.that(locale, "locale", "invalid_locale", "A locale is a language tag such as en or de-AT.");
         let message = input.message.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
@@ -98,6 +98,7 @@ impl NewInvitation {
             role,
             folder: input.folder.map(Into::into),
             user_groups: input.user_groups,
+            teams: input.teams,
             locale: input.locale,
             message,
             valid_for: input.valid_for.and_then(|seconds| i32::try_from(seconds).ok()),
@@ -107,15 +108,14 @@ impl NewInvitation {
 
 /// Invites someone: he can accept once, until `valid_until`. The mail goes out after the commit.
 ///
-/// Errors: 400 for what is not there, 403 `cannot_grant`, 409 `already_member`, 409 `invitation_open`.
+/// Errors: 400 for what is not there, 403 `permission_denied`, 403 `cannot_grant`, 409 `already_member`, 409 `invitation_open`.
 pub async fn create(tx: &mut Tx, by: &Access<InviteUser>, new: &NewInvitation, lane: Lane) -> Result<Invitation> {
     let (caller, inviter) = (by.caller(), by.caller().user_id);
+    let defaults = get_defaults(tx, &new.invitee).await?;
     user_groups::check_grantable(tx, caller, &new.user_groups).await?;
+    teams::check_joinable(tx, caller, &new.teams).await?;
     let wanted = new.folder(tx).await?;
     let folder = objects::get_housing(tx, caller, Permission::InviteUser, "folder", wanted).await?;
-    if !folders::hold(tx, folder).await? {
-        return Err(Refusal::invalid_field("folder", "not_found", "There is no such folder for you.").into());
-    }
     let role = match new.role {
         Some(role) => Some(roles::get_builtin(tx, role).await?),
         None => None,
@@ -126,7 +126,7 @@ pub async fn create(tx: &mut Tx, by: &Access<InviteUser>, new: &NewInvitation, l
         return Err(cannot_grant().into());
     }
     let row = Row { new, role, folder, invited_by: Some(inviter), is_superuser: false };
-    let id = insert(tx, &row, lane).await?;
+    let id = insert(tx, &row, &defaults, lane).await?;
     let event = Event::new("invitation.created", "invitation", id, new.invitee.as_str());
     tx.audit(event.with(json!({ "role": new.role.map(BuiltinRole::name) }))).await?;
     load(tx, id).await
@@ -144,13 +144,15 @@ pub(crate) async fn invite_first_administrator(
         role: Some(BuiltinRole::Administrator),
         folder: Some(root),
         user_groups: Vec::new(),
+        teams: Vec::new(),
         locale: Some(locale.to_owned()),
         message: None,
         valid_for: None,
     };
     let role = roles::get_builtin(tx, BuiltinRole::Administrator).await?;
     let row = Row { new: &new, role: Some(role), folder: root, invited_by: None, is_superuser: true };
-    let id = insert(tx, &row, Lane::Interactive).await?;
+    let defaults = get_defaults(tx, email).await?;
+    let id = insert(tx, &row, &defaults, Lane::Interactive).await?;
     tx.audit(Event::new("invitation.created", "invitation", id, email.as_str())).await
 }
 
@@ -162,22 +164,35 @@ struct Row<'a> {
     is_superuser: bool,
 }
 
-async fn insert(tx: &mut Tx, row: &Row<'_>, lane: Lane) -> Result<InvitationId> {
-    let email_key = row.new.invitee.key();
-    let defaults = sqlx::query!(
+/// What an organization's invitations are unless they say otherwise.
+struct Defaults {
+    invitation_validity: i32,
+    locale: String,
+    is_member: bool,
+}
+
+/// Reads them, and keeps the folder, the groups and the teams that an invitation leads to from being deleted, and rights from
+/// being taken, until it is written down ([`crate::access::hold`], in the one query that every row of a batch makes anyway).
+async fn get_defaults(tx: &mut Tx, invitee: &EmailAddress) -> Result<Defaults> {
+    Ok(sqlx::query_as!(
+        Defaults,
         r#"select o.invitation_validity, o.locale,
                   exists (select from users u where u.organization_id = $1 and u.email_key = $2) as "is_member!"
-           from organizations o where o.organization_id = $1"#,
+           from organizations o where o.organization_id = $1 for share of o"#,
         tx.organization_id() as OrganizationId,
-        email_key
+        invitee.key()
     )
     .fetch_one(tx.connection())
-    .await?;
+    .await?)
+}
+
+async fn insert(tx: &mut Tx, row: &Row<'_>, defaults: &Defaults, lane: Lane) -> Result<InvitationId> {
     if defaults.is_member {
         return Err(
             Refusal::conflict("already_member", "Someone with this address is in the organization already.").into()
         );
     }
+    let email_key = row.new.invitee.key();
     // One that expired unnoticed makes room.
     sqlx::query!(
         "update invitations set state = 'expired', version = version + 1
@@ -217,15 +232,21 @@ async fn insert(tx: &mut Tx, row: &Row<'_>, lane: Lane) -> Result<InvitationId> 
             Refusal::conflict("invitation_open", "This address has an open invitation: resend or revoke it.").into()
         );
     }
-    sqlx::query!(
-        "insert into invitation_user_groups (organization_id, invitation_id, user_group_id)
-         select distinct $1::uuid, $2::uuid, g from unnest($3::uuid[]) g",
-        tx.organization_id() as OrganizationId,
-        id as InvitationId,
-        &row.new.user_groups
-    )
-    .execute(tx.connection())
-    .await?;
+    if !(row.new.user_groups.is_empty() && row.new.teams.is_empty()) {
+        sqlx::query!(
+            "with joins as (
+                 insert into invitation_teams (organization_id, invitation_id, team_id)
+                 select distinct $1::uuid, $2::uuid, t from unnest($4::uuid[]) t)
+             insert into invitation_user_groups (organization_id, invitation_id, user_group_id)
+             select distinct $1::uuid, $2::uuid, g from unnest($3::uuid[]) g",
+            tx.organization_id() as OrganizationId,
+            id as InvitationId,
+            &row.new.user_groups,
+            &row.new.teams
+        )
+        .execute(tx.connection())
+        .await?;
+    }
     mail(tx, id, 1, row.new.invitee.as_str(), locale, lane).await?;
     Ok(id)
 }

@@ -19,10 +19,11 @@ pub(crate) use inviter::tell_of_bounce;
 pub use remind::remind_some;
 pub use resend::{ResendMany, resend, resend_many, resend_some};
 
-use crate::access::{Access, ViewInvitation};
+use crate::access::{Access, Caller, Permission, Reach, ViewInvitation, denied};
 use crate::db::Tx;
 use crate::error::{Refusal, Result};
 use crate::ids::InvitationId;
+use crate::objects::{Kind, Wanted};
 use crate::page::{Listed, Page, PageRequest, Query, Sort};
 
 /// Where an invitation stands. Expiry is a rule evaluated at use, not a job that must have run.
@@ -54,6 +55,7 @@ pub struct Invitation {
     pub state: String,
     pub resent_count: i32,
     pub user_groups: Vec<Uuid>,
+    pub teams: Vec<Uuid>,
     pub locale: String,
     pub message: Option<String>,
     pub delivery_status: Option<String>,
@@ -65,6 +67,14 @@ pub struct Invitation {
 }
 
 impl Invitation {
+    /// Asks for the names of the objects it names.
+    pub fn want(&self, wanted: &mut Wanted) {
+        wanted.one(Kind::Folder, Some(self.folder_id));
+        wanted.one(Kind::User, self.invited_by);
+        wanted.all(Kind::UserGroup, &self.user_groups);
+        wanted.all(Kind::Team, &self.teams);
+    }
+
     /// Where it stands at a moment.
     #[must_use]
     pub fn status(&self, now: DateTime<Utc>) -> Status {
@@ -84,7 +94,9 @@ fn status(state: &str, valid_until: DateTime<Utc>, now: DateTime<Utc>) -> Status
 
 const COLUMNS: &str = "i.id, i.invitee_identifier, r.name as role, i.folder_id, i.invited_by, i.sent_at, i.valid_until, i.state, \
      i.resent_count, array(select g.user_group_id from invitation_user_groups g \
-     where g.organization_id = i.organization_id and g.invitation_id = i.id order by 1) as user_groups, i.locale, i.message, \
+     where g.organization_id = i.organization_id and g.invitation_id = i.id order by 1) as user_groups, \
+     array(select t.team_id from invitation_teams t \
+     where t.organization_id = i.organization_id and t.invitation_id = i.id order by 1) as teams, i.locale, i.message, \
      e.status as delivery_status, e.attempts as delivery_attempts, e.last_error as delivery_last_error, \
      e.sent_at as delivery_sent_at, e.delivered_at as delivery_delivered_at, i.version";
 const FROM: &str = "invitations i \
@@ -111,14 +123,15 @@ pub struct InvitationFilter {
     pub role: Option<String>,
 }
 
-/// The organization's invitations, newest first.
+/// Invitations into folders over which the caller holds `view_invitation`, newest first.
 pub async fn list(
     tx: &mut Tx,
-    _by: &Access<ViewInvitation>,
+    by: &Access<ViewInvitation>,
     filter: &InvitationFilter,
     page: &PageRequest,
 ) -> Result<Page<Invitation>> {
     let mut query = Query::new(COLUMNS, FROM, "i.organization_id", tx);
+    query.within(by.reach(), "i.folder_id", None);
     let now = Some(tx.now());
     match filter.status {
         Some(Status::Pending) => query.compare("i.state = 'open' and i.valid_until > ", now),
@@ -133,13 +146,35 @@ pub async fn list(
     query.fetch(tx, page).await
 }
 
-/// One invitation.
-pub async fn get(tx: &mut Tx, _by: &Access<ViewInvitation>, id: InvitationId) -> Result<Invitation> {
-    load(tx, id).await
+/// One invitation, if the caller sees it.
+pub async fn get(tx: &mut Tx, by: &Access<ViewInvitation>, id: InvitationId) -> Result<Invitation> {
+    find(tx, Some(by.reach()), id).await?.ok_or_else(|| Refusal::not_found().into())
+}
+
+/// Refuses unless the caller holds `invite_user` over an invitation's folder; 404 if he does not even see it.
+async fn demand_held(tx: &mut Tx, caller: &Caller, id: InvitationId) -> Result<()> {
+    let permissions = [Permission::InviteUser, Permission::ViewInvitation];
+    for (reach, refusal) in Reach::load_all(tx, caller.holder(), &permissions)
+        .await?
+        .iter()
+        .zip([None, Some(denied(Permission::InviteUser))])
+    {
+        if find(tx, Some(reach), id).await?.is_some() {
+            return refusal.map_or(Ok(()), |refusal| Err(refusal.into()));
+        }
+    }
+    Err(Refusal::not_found().into())
 }
 
 async fn load(tx: &mut Tx, id: InvitationId) -> Result<Invitation> {
+    find(tx, None, id).await?.ok_or_else(|| Refusal::not_found().into())
+}
+
+async fn find(tx: &mut Tx, reach: Option<&Reach>, id: InvitationId) -> Result<Option<Invitation>> {
     let mut query = Query::new(COLUMNS, FROM, "i.organization_id", tx);
     query.equals("i.id", Some(id));
-    query.find(tx).await?.ok_or_else(|| Refusal::not_found().into())
+    if let Some(reach) = reach {
+        query.within(reach, "i.folder_id", None);
+    }
+    query.find(tx).await
 }

@@ -4,15 +4,15 @@ use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Invitation, create, load};
-use crate::access::{Access, Holder, InviteUser, Permission, cannot_grant};
+use super::{Invitation, create, demand_held, load};
+use crate::access::{Access, Holder, InviteUser, Permission, Reach, cannot_grant, hold};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
 use crate::emails;
 use crate::error::{Error, Kind, Refusal, Result};
 use crate::ids::{EmailId, FolderId, InvitationId, JobId, OrganizationId, RoleId, UserId};
 use crate::outbox::{Claim, Job, Lane};
-use crate::{jobs, roles, user_groups};
+use crate::{jobs, roles, teams, user_groups};
 
 /// At most one resend in this time,
 const PAUSE: TimeDelta = TimeDelta::minutes(1);
@@ -22,7 +22,10 @@ const A_DAY: i32 = 10;
 const CHUNK: i64 = 50;
 
 /// Resends one invitation. An expired one comes to life again.
+///
+/// Errors: 403 `permission_denied`, `cannot_grant`; 409 when it is closed; 429.
 pub async fn resend(tx: &mut Tx, by: &Access<InviteUser>, id: InvitationId) -> Result<Invitation> {
+    demand_held(tx, by.caller(), id).await?;
     again(tx, by.caller().holder(), id, Lane::Interactive).await?;
     load(tx, id).await
 }
@@ -34,6 +37,8 @@ async fn again(tx: &mut Tx, who: Holder<'_>, id: InvitationId, lane: Lane) -> Re
                   i.role_id as "role_id: RoleId", i.folder_id as "folder_id: FolderId",
                   array(select g.user_group_id from invitation_user_groups g
                       where g.organization_id = i.organization_id and g.invitation_id = i.id) as "user_groups!",
+                  array(select t.team_id from invitation_teams t
+                      where t.organization_id = i.organization_id and t.invitation_id = i.id) as "teams!",
                   case when i.resent_on = $3 then i.resent_that_day else 0 end as "resent_today!",
                   i.email_id as "email_id: EmailId"
            from invitations i where i.organization_id = $1 and i.id = $2 for update"#,
@@ -63,7 +68,8 @@ async fn again(tx: &mut Tx, who: Holder<'_>, id: InvitationId, lane: Lane) -> Re
         None => true,
     };
     let may_groups = user_groups::grantable(tx, who, &row.user_groups).await?;
-    if !(may_invite && may_role && may_groups) || (row.is_superuser && !who.is_superuser(tx).await?) {
+    let may_teams = teams::joinable(tx, who, &row.teams).await?;
+    if !(may_invite && may_role && may_groups && may_teams) || (row.is_superuser && !who.is_superuser(tx).await?) {
         return Err(cannot_grant().into());
     }
     let wait = row.sent_at + PAUSE - tx.now();
@@ -105,22 +111,27 @@ pub struct ResendMany {
     pub older_than: Option<TimeDelta>,
 }
 
-/// Asks for many invitations to be resent: one job, which fans out in the worker.
-pub async fn resend_many(tx: &mut Tx, _by: &Access<InviteUser>, which: ResendMany) -> Result<JobId> {
+/// Asks for many invitations to be resent: one job, which fans out in the worker. It covers those into folders over which the
+/// caller holds `invite_user`.
+pub async fn resend_many(tx: &mut Tx, by: &Access<InviteUser>, which: ResendMany) -> Result<JobId> {
     let sent_before = tx.now() - which.older_than.unwrap_or(TimeDelta::zero()).max(TimeDelta::zero());
     let row = sqlx::query!(
         r#"select count(*) as "total!" from invitations
-           where organization_id = $1 and state = 'open' and valid_until > $2 and sent_at <= $3"#,
+           where organization_id = $1 and state = 'open' and valid_until > $2 and sent_at <= $3
+             and ($4 or folder_id in (select * from folders_within($5, $6)))"#,
         tx.organization_id() as OrganizationId,
         tx.now(),
-        sent_before
+        sent_before,
+        by.reach().everything,
+        &by.reach().deep,
+        &by.reach().here
     )
     .fetch_one(tx.connection())
     .await?;
     let total = i32::try_from(row.total).unwrap_or(i32::MAX);
-    let id =
-        jobs::create(tx, "resend_invitations", json!({ "sent_before": sent_before }), total, Job::ResendInvitations)
-            .await?;
+    // What limits the credential limits what is done in its name.
+    let parameters = json!({ "sent_before": sent_before, "scope": by.caller().holder().scope });
+    let id = jobs::create(tx, "resend_invitations", parameters, total, Job::ResendInvitations).await?;
     let event = Event::new("invitations.resent", "job", id, "resend_invitations");
     tx.audit(event.with(json!({ "total": total }))).await?;
     Ok(id)
@@ -130,9 +141,13 @@ pub async fn resend_many(tx: &mut Tx, _by: &Access<InviteUser>, which: ResendMan
 /// True when there is more to do; else the job is finished.
 pub async fn resend_some(db: &Db, claim: &Claim, job: JobId) -> Result<bool> {
     let mut tx = claim.begin(db).await?;
+    // It locks many invitations, as whoever deletes a folder does.
+    hold(&mut tx).await?;
     let row = sqlx::query!(
         r#"update jobs set status = 'running' where organization_id = $1 and id = $2 and status in ('queued', 'running')
-           returning resume_after, created_at, created_by as "created_by: UserId", (parameters ->> 'sent_before')::timestamptz as "sent_before!""#,
+           returning resume_after, created_at, created_by as "created_by: UserId", (parameters ->> 'sent_before')::timestamptz as "sent_before!",
+               case when jsonb_typeof(parameters -> 'scope') = 'array'
+                   then array(select jsonb_array_elements_text(parameters -> 'scope')) end as scope"#,
         tx.organization_id() as OrganizationId,
         job as JobId
     )
@@ -143,29 +158,37 @@ pub async fn resend_some(db: &Db, claim: &Claim, job: JobId) -> Result<bool> {
         tx.commit().await?;
         return Ok(false);
     };
+    let who = row.created_by.map(|user| Holder { user, scope: row.scope.as_deref() });
+    let reach = match who {
+        Some(who) => Reach::load(&mut tx, who, Permission::InviteUser).await?,
+        // Whoever asked is gone: all of it fails.
+        None => Reach { everything: true, ..Reach::default() },
+    };
     // Nothing that was invited after the job was asked for.
     let ids = sqlx::query_scalar!(
         r#"select id from invitations
            where organization_id = $1 and state = 'open' and valid_until > $2 and sent_at <= $3 and created_at <= $4
-             and ($5::uuid is null or id > $5)
+             and ($5::uuid is null or id > $5) and ($7 or folder_id in (select * from folders_within($8, $9)))
            order by id limit $6"#,
         tx.organization_id() as OrganizationId,
         tx.now(),
         row.sent_before,
         row.created_at,
         row.resume_after,
-        CHUNK
+        CHUNK,
+        reach.everything,
+        &reach.deep,
+        &reach.here
     )
     .fetch_all(tx.connection())
     .await?;
     let (mut done, mut failed) = (0, 0);
     for id in &ids {
-        // If whoever asked is gone, nobody is there who may grant.
-        let Some(who) = row.created_by else {
+        let Some(who) = who else {
             failed += 1;
             continue;
         };
-        match again(&mut tx, Holder { user: who, scope: None }, InvitationId::from(*id), Lane::Bulk).await {
+        match again(&mut tx, who, InvitationId::from(*id), Lane::Bulk).await {
             Ok(()) => done += 1,
             Err(Error::Refused(Refusal { kind: Kind::Conflict | Kind::Forbidden | Kind::TooOften(_), .. })) => {
                 failed += 1

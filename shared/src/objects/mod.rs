@@ -12,8 +12,8 @@ pub use batch::{Done, Edit, Failed, MAX_BATCH, Managed, Outcome, change_many, de
 pub(crate) use cascade::preview;
 pub use cascade::{Cascade, Group, Named, Part, cascade};
 pub(crate) use fate::{delete, drop_object};
-pub(crate) use names::resolve_own;
 pub use names::{Names, Wanted, resolve};
+pub(crate) use names::{name_of_user, resolve_own};
 
 use crate::access::{Access, Caller, Permission, Reach, denied};
 use crate::db::Tx;

@@ -40,10 +40,26 @@ impl Names {
     }
 }
 
+/// What a person calls a user: his name, or his address if he has none. Immutable, so that an index can have it.
+macro_rules! name_of_user {
+    ($table:literal) => {
+        concat!(
+            "coalesce(nullif(trim(",
+            $table,
+            ".first_name || ' ' || ",
+            $table,
+            ".last_name), ''), ",
+            $table,
+            ".email)"
+        )
+    };
+}
+pub(crate) use name_of_user;
+
 /// What a person calls an object `o`.
 const fn columns(kind: Kind) -> &'static str {
     match kind {
-        Kind::User => "o.id, coalesce(nullif(trim(concat(o.first_name, ' ', o.last_name)), ''), o.email)",
+        Kind::User => concat!("o.id, ", name_of_user!("o")),
         Kind::Invitation => "o.id, o.invitee_identifier",
         _ => "o.id, o.name",
     }

@@ -10,6 +10,9 @@ use crate::objects::{self, Kind};
 
 /// Whether someone holds every right that the members of these groups get.
 pub(crate) async fn grantable(tx: &mut Tx, holder: Holder<'_>, groups: &[Uuid]) -> Result<bool> {
+    if groups.is_empty() {
+        return Ok(true);
+    }
     Ok(sqlx::query_scalar!(
         r#"select not exists (
                select from role_assignments a

@@ -1,17 +1,18 @@
 //! Changing users, by `PUT` and `PATCH` alike.
 
 use chrono::NaiveDate;
-use serde_json::{Value, json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::create::{MAX_GROUPS, check_observation, check_username, taken};
-use super::{User, check_profile, demand_superuser, lock, may_manage, name_part};
+use super::{User, demand_superuser, lock, may_manage, name_part};
 use crate::access::{Access, Caller, ChangeUser, DeleteUser, Oneself, Permission, Rights};
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::email_address::{EmailAddress, key};
 use crate::error::{Check, Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
+use crate::json;
 use crate::objects::{self, Edit, Managed};
 use crate::{passwords, personal_access_tokens, sessions, user_groups};
 
@@ -108,7 +109,7 @@ pub async fn change(tx: &mut Tx, by: &Access<Oneself>, id: UserId, change: &Repl
     }
     let new = merged(&old, &change.patch, email);
     let mut check = Check::default();
-    check_profile(&mut check, &new.profile);
+    json::check_object(&mut check, "profile", &new.profile);
     check.that(new.user_groups.len() <= MAX_GROUPS, "user_groups", "too_many", "At most 100 groups.");
     check.done()?;
     if !is_self {
@@ -134,27 +135,8 @@ pub async fn change(tx: &mut Tx, by: &Access<Oneself>, id: UserId, change: &Repl
         return Err(Refusal::conflict("cannot_change_oneself", detail).into());
     }
     let fields = changed_fields(&old, &new);
-    tx.audit(Event::new("user.changed", "user", id, &new.email).with(json!({ "fields": fields }))).await?;
+    tx.audit(Event::new("user.changed", "user", id, &new.email).with(serde_json::json!({ "fields": fields }))).await?;
     objects::load(tx, id.into()).await
-}
-
-/// RFC 7396: `null` removes a member, an object is merged, anything else replaces.
-fn merge(target: &mut Value, patch: &Value) {
-    let Value::Object(patch) = patch else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = json!({});
-    }
-    let Value::Object(members) = target else { return };
-    for (name, value) in patch {
-        if value.is_null() {
-            members.remove(name);
-        } else {
-            merge(members.entry(name).or_insert(Value::Null), value);
-        }
-    }
 }
 
 fn merged(old: &User, patch: &UserPatch, email: Option<EmailAddress>) -> User {
@@ -181,7 +163,7 @@ fn merged(old: &User, patch: &UserPatch, email: Option<EmailAddress>) -> User {
     new.observation = patch.observation.clone().unwrap_or_else(|| old.observation.clone());
     new.expiry_date = patch.expiry_date.unwrap_or(old.expiry_date);
     match &patch.profile {
-        Some(profile) if patch.merges_profile => merge(&mut new.profile, profile),
+        Some(profile) if patch.merges_profile => json::merge(&mut new.profile, profile),
         Some(profile) => new.profile = profile.clone(),
         None => {}
     }

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{PersonName, User, check_profile, demand_superuser, name_part};
+use super::{PersonName, User, demand_superuser, name_part};
 use crate::access::{Access, AddUser, Permission, Reach, denied, lock};
 use crate::audit::Event;
 use crate::db::Tx;
@@ -62,7 +62,7 @@ impl NewUser {
         let username = input.username.unwrap_or_else(|| input.email.clone()).trim().to_owned();
         check_username(&mut check, &username);
         check_observation(&mut check, input.observation.as_deref());
-        check_profile(&mut check, &input.profile);
+        crate::json::check_object(&mut check, "profile", &input.profile);
         check.that(input.user_groups.len() <= MAX_GROUPS, "user_groups", "too_many", "At most 100 groups.");
         check.done()?;
         Ok(Self {

@@ -175,12 +175,6 @@ fn name_part(field: &'static str, text: &str) -> Result<String, FieldError> {
     Ok(text.to_owned())
 }
 
-fn check_profile(check: &mut Check, profile: &Value) {
-    check.that(profile.is_object(), "profile", "invalid", "A profile is a JSON object.");
-    check.that(profile.to_string().len() <= 16 * 1024, "profile", "too_long", "A profile has at most 16 KiB.");
-    check.that(!profile.to_string().contains("\\u0000"), "profile", "invalid", "A profile has no NUL characters.");
-}
-
 /// A user, locked for a change: nobody else changes him, or anyone's rights, until this unit of work ends. Under the lock of
 /// the organization's rights.
 async fn lock(tx: &mut Tx, id: UserId) -> Result<User> {

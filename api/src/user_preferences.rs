@@ -1,0 +1,131 @@
+//! What each user likes.
+
+use std::borrow::Cow;
+
+use poem::web::Data;
+use poem_openapi::OpenApi;
+use poem_openapi::param::{Header, Path};
+use poem_openapi::payload::Json;
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
+use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
+use serde_json::Value;
+use tenantry_shared::access::Oneself;
+use tenantry_shared::organizations::LOCALES;
+use tenantry_shared::user_preferences::{self, UserPreferences};
+
+use crate::app::App;
+use crate::auth::SignedIn;
+use crate::input::{Body, Input};
+use crate::problem::ApiResult;
+use crate::reply::{Found, etag, if_match};
+
+pub(crate) struct Api;
+
+/// A JSON object: some members of it are known, the others are the client's own.
+#[derive(Debug)]
+pub(crate) struct Preferences(Value);
+
+fn member(name: &'static str, ty: &'static str, description: &'static str) -> (&'static str, MetaSchema) {
+    (name, MetaSchema { nullable: true, description: Some(description), ..MetaSchema::new(ty) })
+}
+
+impl Type for Preferences {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "preferences".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        let inline = |(name, schema)| (name, MetaSchemaRef::Inline(Box::new(schema)));
+        let mut lang = member("lang", "string", "The language of mails and pages.");
+        lang.1.enum_items = LOCALES.iter().map(|locale| Value::from(*locale)).chain([Value::Null]).collect();
+        let mut ui = member("ui", "object", "How the product looks.");
+        ui.1.properties = vec![inline(member("theme", "string", "For example `dark`."))];
+        let date_format = member("date_format", "string", "For example `YYYY-MM-DD`.");
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            description: Some("Beside these, any members: at most 16 KiB in all. In a `PATCH`, `null` removes one."),
+            properties: [lang, date_format, ui].into_iter().map(inline).collect(),
+            ..MetaSchema::new("object")
+        }))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ToJSON for Preferences {
+    fn to_json(&self) -> Option<Value> {
+        Some(self.0.clone())
+    }
+}
+
+impl ParseFromJSON for Preferences {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        match value {
+            Some(value @ Value::Object(_)) => Ok(Self(value)),
+            other => Err(ParseError::expected_type(other.unwrap_or(Value::Null))),
+        }
+    }
+}
+
+impl Input for Preferences {}
+
+impl Found<Preferences> {
+    fn of(preferences: UserPreferences) -> Self {
+        Self::Object(Json(Preferences(preferences.value)), etag(preferences.version))
+    }
+}
+
+#[OpenApi(tag = "super::openapi::Tags::Users")]
+impl Api {
+    /// Read your preferences
+    ///
+    /// Everyone has his own. Empty until something is put there.
+    #[oai(path = "/orgs/:organization_slug/user-preferences", method = "get", operation_id = "get_user_preferences")]
+    async fn get(
+        &self,
+        caller: SignedIn,
+        app: Data<&App>,
+        /// The organization's slug.
+        organization_slug: Path<String>,
+    ) -> ApiResult<Found<Preferences>> {
+        let (mut tx, by) = app.enter::<Oneself>(&caller, &organization_slug).await?;
+        let preferences = user_preferences::get(&mut tx, &by).await?;
+        tx.commit().await?;
+        Ok(Found::of(preferences))
+    }
+
+    /// Change your preferences
+    ///
+    /// Merged into what is there (RFC 7396).
+    #[oai(
+        path = "/orgs/:organization_slug/user-preferences",
+        method = "patch",
+        operation_id = "change_user_preferences"
+    )]
+    async fn change(
+        &self,
+        caller: SignedIn,
+        app: Data<&App>,
+        /// The organization's slug.
+        organization_slug: Path<String>,
+        /// The `ETag` of the preferences as you read them.
+        #[oai(name = "If-Match")]
+        if_match_header: Header<Option<String>>,
+        body: Body<Preferences>,
+    ) -> ApiResult<Found<Preferences>> {
+        let (mut tx, by) = app.enter::<Oneself>(&caller, &organization_slug).await?;
+        let version = if_match(if_match_header.0.as_deref())?;
+        let preferences = user_preferences::change(&mut tx, &by, &body.0.0, version).await?;
+        tx.commit().await?;
+        Ok(Found::of(preferences))
+    }
+}
