@@ -1,12 +1,13 @@
 -- Who may do what, over a tree of folders. Until here there was nothing below the root.
 
--- The way from the root to a folder, both included: a grant over any of them, held recursively, reaches it. Kept by the
--- triggers below, so that it can't disagree with `parent_folder_id`.
+-- `ancestors`: the way from the root to a folder, both included: a grant over any of them, held recursively, reaches it. Kept
+-- by the triggers below, so that it can't disagree with `parent_folder_id`.
 alter table folders
     add column description text,
     add column ancestors   uuid[] not null default '{}',
     add column version     bigint not null default 1,
-    add column updated_at  timestamptz not null default now();
+    add column updated_at  timestamptz not null default now(),
+    add column name_key    text        not null generated always as (lower(name)) stored;
 alter table folders no force row level security;
 with recursive way as (
     select organization_id, id, array[id] as ancestors from folders where parent_folder_id is null
@@ -16,14 +17,28 @@ with recursive way as (
 )
 update folders f set ancestors = w.ancestors, updated_at = f.created_at from way w
 where w.organization_id = f.organization_id and w.id = f.id;
-alter table folders force row level security;
 alter table folders
     add constraint folders_name_length check (char_length(name) between 1 and 200),
     add constraint folders_description_length check (char_length(description) <= 4000),
     add constraint folders_depth check (cardinality(ancestors) <= 64);
-create unique index folders_one_per_name on folders (organization_id, parent_folder_id, lower(name));
-create index folders_by_name on folders (organization_id, (lower(name) collate "C"), id);
-create index folders_below on folders using gin (ancestors);
+create unique index folders_one_per_name on folders (organization_id, parent_folder_id, name_key);
+create index folders_by_name on folders (organization_id, (name_key collate "C"), id);
+
+-- Which folders are below which, each below itself too: the same as `ancestors`, for looking down. Row-level security lets
+-- an index be asked by plain comparisons only (operators that are "leakproof"): not by those of arrays, and not by `lower(…)`,
+-- which is why names are ordered by a column of their own, `name_key`.
+create table folder_descendants (
+    organization_id uuid not null,
+    ancestor_id     uuid not null,
+    folder_id       uuid not null,
+    constraint folder_descendants_pkey primary key (organization_id, ancestor_id, folder_id),
+    constraint folder_descendants_folder_fkey foreign key (organization_id, folder_id) references folders on delete cascade
+);
+create index folder_descendants_by_folder on folder_descendants (organization_id, folder_id);
+insert into folder_descendants (organization_id, ancestor_id, folder_id)
+select organization_id, unnest(ancestors), id from folders;
+call protect_tenant_table('folder_descendants', 'select, insert, delete');
+alter table folders force row level security;
 
 create function find_ancestors() returns trigger
     language plpgsql as $$
@@ -48,11 +63,26 @@ create function move_descendants() returns trigger
     language plpgsql as $$
 begin
     update folders f set ancestors = new.ancestors || f.ancestors[array_position(f.ancestors, new.id) + 1:]
-    where f.organization_id = new.organization_id and f.ancestors @> array[new.id] and f.id <> new.id;
+    from folder_descendants d
+    where d.organization_id = new.organization_id and d.ancestor_id = new.id and d.folder_id <> new.id
+      and f.organization_id = d.organization_id and f.id = d.folder_id;
     return null;
 end $$;
 create trigger move_descendants after update of parent_folder_id on folders
     for each row when (old.ancestors is distinct from new.ancestors) execute function move_descendants();
+
+create function keep_descendants() returns trigger
+    language plpgsql as $$
+begin
+    delete from folder_descendants d where d.organization_id = new.organization_id and d.folder_id = new.id;
+    insert into folder_descendants (organization_id, ancestor_id, folder_id)
+    select new.organization_id, unnest(new.ancestors), new.id;
+    return null;
+end $$;
+create trigger keep_descendants_of_new after insert on folders
+    for each row execute function keep_descendants();
+create trigger keep_descendants_of_moved after update on folders
+    for each row when (old.ancestors is distinct from new.ancestors) execute function keep_descendants();
 
 -- Where an object is that was made by a release that knew of no folders.
 create function root_folder_id() returns uuid
@@ -64,19 +94,22 @@ alter table roles
     add column description  text,
     add column is_published boolean not null default false,
     add column version      bigint not null default 1,
-    add column updated_at   timestamptz not null default now();
+    add column updated_at   timestamptz not null default now(),
+    add column name_key     text        not null generated always as (lower(name)) stored;
 alter table role_assignments
     add column folder_id    uuid,
     add column name         text not null default '',
     add column description  text,
     add column is_published boolean not null default false,
     add column version      bigint not null default 1,
-    add column updated_at   timestamptz not null default now();
+    add column updated_at   timestamptz not null default now(),
+    add column name_key     text        not null generated always as (lower(name)) stored;
 alter table user_groups
     add column description  text,
     add column is_published boolean not null default false,
     add column version      bigint not null default 1,
-    add column updated_at   timestamptz not null default now();
+    add column updated_at   timestamptz not null default now(),
+    add column name_key     text        not null generated always as (lower(name)) stored;
 
 alter table roles no force row level security;
 alter table role_assignments no force row level security;
@@ -102,8 +135,8 @@ alter table roles
     add constraint roles_name_length check (char_length(name) between 1 and 200),
     add constraint roles_description_length check (char_length(description) <= 4000),
     drop constraint roles_one_per_name;
-create unique index roles_one_per_name on roles (organization_id, folder_id, lower(name));
-create index roles_by_name on roles (organization_id, (lower(name) collate "C"), id);
+create unique index roles_one_per_name on roles (organization_id, folder_id, name_key);
+create index roles_by_name on roles (organization_id, (name_key collate "C"), id);
 
 alter table role_assignments
     alter column folder_id set default root_folder_id(),
@@ -113,19 +146,20 @@ alter table role_assignments
     add constraint role_assignments_description_length check (char_length(description) <= 4000);
 create index role_assignments_by_folder on role_assignments (organization_id, folder_id);
 create index role_assignments_by_role on role_assignments (organization_id, role_id);
-create index role_assignments_by_name on role_assignments (organization_id, (lower(name) collate "C"), id);
+create index role_assignments_by_name on role_assignments (organization_id, (name_key collate "C"), id);
 create index role_assignment_folders_by_folder on role_assignment_folders (organization_id, folder_id);
 
 alter table user_groups
     add constraint user_groups_name_length check (char_length(name) between 1 and 200),
     add constraint user_groups_description_length check (char_length(description) <= 4000);
-create unique index user_groups_one_per_name on user_groups (organization_id, folder_id, lower(name));
-create index user_groups_by_name on user_groups (organization_id, (lower(name) collate "C"), id);
+create unique index user_groups_one_per_name on user_groups (organization_id, folder_id, name_key);
+create index user_groups_by_name on user_groups (organization_id, (name_key collate "C"), id);
 
 create index users_by_email on users (organization_id, (email_key collate "C"), id);
 -- What a person calls a user: with `teams_by_name`, the order of actors.
-create index users_by_name on users (organization_id,
-    (lower(coalesce(nullif(trim(first_name || ' ' || last_name), ''), email)) collate "C"), id);
+alter table users add column name_key text not null
+    generated always as (lower(coalesce(nullif(trim(first_name || ' ' || last_name), ''), email))) stored;
+create index users_by_name on users (organization_id, (name_key collate "C"), id);
 
 create table teams (
     organization_id uuid        not null,
@@ -138,6 +172,7 @@ create table teams (
     version         bigint      not null default 1,
     created_at      timestamptz not null,
     updated_at      timestamptz not null,
+    name_key        text        not null generated always as (lower(name)) stored,
     constraint teams_pkey primary key (organization_id, id),
     constraint teams_folder_fkey foreign key (organization_id, folder_id) references folders,
     constraint teams_leader_fkey foreign key (organization_id, leader_id) references users on delete set null (leader_id),
@@ -145,8 +180,8 @@ create table teams (
     constraint teams_description_length check (char_length(description) <= 4000),
     constraint teams_team_email_length check (char_length(team_email) <= 254)
 );
-create unique index teams_one_per_name on teams (organization_id, folder_id, lower(name));
-create index teams_by_name on teams (organization_id, (lower(name) collate "C"), id);
+create unique index teams_one_per_name on teams (organization_id, folder_id, name_key);
+create index teams_by_name on teams (organization_id, (name_key collate "C"), id);
 create index teams_by_leader on teams (organization_id, leader_id) where leader_id is not null;
 call protect_tenant_table('teams', 'select, insert, update, delete');
 
@@ -233,8 +268,10 @@ create function folders_within(deep uuid[], here uuid[])
     returns setof uuid
     language sql stable
     as $$
-        select f.id from folders f
-        where f.organization_id = current_organization_id() and (f.ancestors && deep or f.id = any(here))
+        select d.folder_id from folder_descendants d
+        where d.organization_id = current_organization_id() and d.ancestor_id = any(deep)
+        union all
+        select unnest(here)
     $$;
 
 -- The people of a reach: members of its groups, and holders of roles in it.

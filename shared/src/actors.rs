@@ -22,7 +22,7 @@ pub struct Actor {
 }
 
 impl Listed for Actor {
-    const SORTS: &'static [Sort] = &[Sort::text("name", "lower(o.name)"), Sort::text("type", "o.kind")];
+    const SORTS: &'static [Sort] = &[Sort::text("name", "o.name_key"), Sort::text("type", "o.kind")];
     const DEFAULT_SORT: &'static str = "name";
     const ID: &'static str = "o.id";
 }
@@ -31,9 +31,9 @@ const COLUMNS: &str = "o.id, o.kind, o.name, o.version";
 const FROM: &str = concat!(
     "(select u.organization_id, u.id, 'user' as kind, ",
     name_of_user!("u"),
-    " as name, u.email as address, null::uuid as folder_id, u.version from users u \
+    " as name, u.name_key, u.email as address, null::uuid as folder_id, u.version from users u \
      union all \
-     select t.organization_id, t.id, 'team', t.name, coalesce(t.team_email, ''), t.folder_id, t.version from teams t) o"
+     select t.organization_id, t.id, 'team', t.name, t.name_key, coalesce(t.team_email, ''), t.folder_id, t.version from teams t) o"
 );
 
 /// Actors that the caller sees: he sees one where he sees the user or team. He needs `view_user` or `view_team`.

@@ -213,9 +213,9 @@ impl Query {
         if reach.everything {
             return;
         }
-        self.filter.push(" and (o.ancestors && ").push_bind(reach.deep.clone());
-        self.filter.push(" or o.id = any(").push_bind(reach.here.clone());
-        self.filter.push(") or o.parent_folder_id = any(").push_bind(reach.here.clone()).push("))");
+        self.filter.push(" and (o.id in (select * from folders_within(");
+        self.push_reach(reach);
+        self.filter.push(")) or o.parent_folder_id = any(").push_bind(reach.here.clone()).push("))");
     }
 
     /// Keeps rows whose user, in `column`, is among the people of a reach, or is the one who asks.

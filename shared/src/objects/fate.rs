@@ -32,7 +32,8 @@ impl Fate {
         let of = |wanted: Kind| (kind == wanted).then_some(id);
         let rows = sqlx::query!(
             r#"with
-               f as materialized (select id from folders where organization_id = $1 and ancestors @> array[$2::uuid]),
+               f as materialized (
+                   select folder_id as id from folder_descendants where organization_id = $1 and ancestor_id = $2),
                g as materialized (
                    select id from user_groups where organization_id = $1 and folder_id in (select id from f)
                    union select $3::uuid where $3 is not null),

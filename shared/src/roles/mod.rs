@@ -35,7 +35,7 @@ pub struct Role {
 
 impl Listed for Role {
     const SORTS: &'static [Sort] = &[
-        Sort::text("name", "lower(o.name)"),
+        Sort::text("name", "o.name_key"),
         Sort::time("created_at", "o.created_at"),
         Sort::time("updated_at", "o.updated_at"),
     ];
