@@ -93,7 +93,7 @@ impl From<MadeToken> for NewAuthTokenOut {
 impl Api {
     /// List personal access tokens
     ///
-    /// Those that live, newest first: one's own, for which a session is needed; with `manage_tokens`, another user's.
+    /// Those that live, newest first: one's own, for which a session is needed; with `manage_tokens` over him, another user's.
     /// Ordered by `created`, `name`, `expiry` or `last_used_at`; `search` looks at the name.
     /// Errors: 403 `session_required`, for one's own with a personal access token; 404 for a user who is not there.
     #[oai(path = "/orgs/:organization_slug/iam/auth-tokens", method = "get", operation_id = "list_auth_tokens")]

@@ -11,10 +11,12 @@ use crate::audit::Event;
 use crate::db::Tx;
 use crate::error::{Check, Error, Kind, Refusal, Result};
 use crate::ids::{OrganizationId, PersonalAccessTokenId, SessionId, UserId};
+use crate::objects;
 use crate::page::{Listed, Page, PageRequest, Query, Sort};
 use crate::schedules::Part;
 use crate::secret::{Token, TokenKind};
 use crate::sessions::not_signed_in;
+use crate::users::User;
 
 /// How many live ones a user can have.
 const MOST: i64 = 50;
@@ -181,21 +183,14 @@ pub async fn list_own(tx: &mut Tx, by: &Access<InPerson>, page: &PageRequest) ->
     list_of(tx, by.caller().user_id, page).await
 }
 
-/// Another user's live tokens, newest first.
+/// Another user's live tokens, newest first: of one over whom the caller holds `manage_tokens`.
 pub async fn list(
     tx: &mut Tx,
-    _by: &Access<ManageTokens>,
+    by: &Access<ManageTokens>,
     user: UserId,
     page: &PageRequest,
 ) -> Result<Page<PersonalAccessToken>> {
-    sqlx::query!(
-        "select id from users where organization_id = $1 and id = $2",
-        tx.organization_id() as OrganizationId,
-        user as UserId
-    )
-    .fetch_optional(tx.connection())
-    .await?
-    .ok_or_else(Refusal::not_found)?;
+    objects::get_held::<User>(tx, by.caller(), user.into(), Permission::ManageTokens).await?;
     list_of(tx, user, page).await
 }
 
@@ -207,7 +202,7 @@ async fn list_of(tx: &mut Tx, user: UserId, page: &PageRequest) -> Result<Page<P
     query.fetch(tx, page).await
 }
 
-/// Ends a token: one's own, with a session or with the token itself; another user's, with `manage_tokens`.
+/// Ends a token: one's own, with a session or with the token itself; another user's, with `manage_tokens` over him.
 ///
 /// Errors: 403 `session_required`; 404, also for another user's without the permission.
 pub async fn delete(tx: &mut Tx, by: &Access<Oneself>, id: PersonalAccessTokenId) -> Result<()> {
@@ -224,7 +219,7 @@ pub async fn delete(tx: &mut Tx, by: &Access<Oneself>, id: PersonalAccessTokenId
     .ok_or_else(Refusal::not_found)?;
     // A refusal undoes the unit of work, and so the deletion.
     if row.user_id != caller.user_id {
-        demand_manager(tx, by).await?;
+        demand_manager(tx, by, row.user_id).await?;
     } else if matches!(caller.credential, Credential::Token { id: with, .. } if with != id) {
         return Err(session_required().into());
     }
@@ -232,9 +227,9 @@ pub async fn delete(tx: &mut Tx, by: &Access<Oneself>, id: PersonalAccessTokenId
     tx.audit(event.with(json!({ "user": row.user_id.to_string() }))).await
 }
 
-/// To whoever may not manage others' tokens, they are not there.
-async fn demand_manager(tx: &mut Tx, by: &Access<Oneself>) -> Result<()> {
-    match by.caller().may::<ManageTokens>(tx).await {
+/// To whoever may not manage his tokens, they are not there.
+async fn demand_manager(tx: &mut Tx, by: &Access<Oneself>, owner: UserId) -> Result<()> {
+    match objects::get_held::<User>(tx, by.caller(), owner.into(), Permission::ManageTokens).await {
         Err(Error::Refused(Refusal { kind: Kind::Forbidden, .. })) => Err(Refusal::not_found().into()),
         other => other.map(drop),
     }

@@ -70,6 +70,19 @@ impl<T: Clone + PartialEq> Edit<T> {
         after
     }
 
+    /// The same by someone who sees only some of the list: what he does not see stays. A list that was read without it must
+    /// not throw it out when it comes back.
+    #[must_use]
+    pub fn apply_to_seen(&self, present: &[T], is_seen: impl Fn(&T) -> bool) -> Vec<T> {
+        let mut after = self.apply(present);
+        for hidden in present.iter().filter(|element| !is_seen(element)) {
+            if !after.contains(hidden) {
+                after.push(hidden.clone());
+            }
+        }
+        after
+    }
+
     /// The elements it names.
     #[must_use]
     pub fn named(&self) -> &[T] {

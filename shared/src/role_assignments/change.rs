@@ -86,7 +86,7 @@ pub async fn change(
 }
 
 impl RoleAssignmentPatch {
-    /// What is held after it. A list in place of the old one says nothing of folders that the caller does not see: they stay.
+    /// What is held after it. Folders that the caller does not see stay.
     async fn apply(&self, tx: &mut Tx, caller: &Caller, before: &Holding) -> Result<Holding> {
         let mut after = before.clone();
         after.user = self.user.unwrap_or(before.user);
@@ -94,13 +94,11 @@ impl RoleAssignmentPatch {
         after.role = self.role.unwrap_or(before.role);
         after.is_recursive = self.is_recursive.unwrap_or(before.is_recursive);
         let Some(edit) = &self.perimeter_folders else { return Ok(after) };
-        let mut folders = edit.apply(&before.perimeter_folders);
-        if matches!(edit, Edit::Set(_)) {
-            let mut wanted = Wanted::default();
-            wanted.all(Kind::Folder, &before.perimeter_folders);
-            let names = objects::resolve(tx, caller, wanted).await?;
-            folders.extend(before.perimeter_folders.iter().filter(|id| names.get(Kind::Folder, **id).is_none()));
-        }
+        let mut wanted = Wanted::default();
+        wanted.all(Kind::Folder, &before.perimeter_folders);
+        let names = objects::resolve(tx, caller, wanted).await?;
+        let is_seen = |id: &Uuid| names.get(Kind::Folder, *id).is_some();
+        let mut folders = edit.apply_to_seen(&before.perimeter_folders, is_seen);
         folders.sort_unstable();
         folders.dedup();
         if folders.is_empty() {

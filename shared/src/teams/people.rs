@@ -101,14 +101,7 @@ impl People {
 
 fn edited(present: &[Uuid], edit: Option<&Edit<Uuid>>, seen: &Names) -> Result<Vec<Uuid>> {
     let Some(edit) = edit else { return Ok(present.to_vec()) };
-    let mut after = edit.apply(present);
-    // A list that was read without them must not throw them out when it comes back.
-    let hidden = present.iter().filter(|user| seen.get(Kind::User, **user).is_none());
-    for user in hidden {
-        if !after.contains(user) {
-            after.push(*user);
-        }
-    }
+    let after = edit.apply_to_seen(present, |user| seen.get(Kind::User, *user).is_some());
     if after.len() > MAX_PEOPLE && after.len() > present.len() {
         return Err(Refusal::conflict("team_full", "A team has at most 1000 deputies and 1000 members.").into());
     }

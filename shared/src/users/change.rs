@@ -13,7 +13,7 @@ use crate::email_address::{EmailAddress, key};
 use crate::error::{Check, Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
 use crate::json;
-use crate::objects::{self, Edit, Managed};
+use crate::objects::{self, Edit, Kind, Managed, Wanted, resolve};
 use crate::{passwords, personal_access_tokens, sessions, user_groups};
 
 /// What to change; what is `None` stays. In a field that can be cleared, `Some(None)` clears.
@@ -107,7 +107,13 @@ pub async fn change(tx: &mut Tx, by: &Access<Oneself>, id: UserId, change: &Repl
     if change.if_version.is_some_and(|version| version != old.version) {
         return Err(Refusal::stale().into());
     }
-    let new = merged(&old, &change.patch, email);
+    let mut new = merged(&old, &change.patch, email);
+    if let Some(groups) = &change.patch.user_groups {
+        let mut wanted = Wanted::default();
+        wanted.all(Kind::UserGroup, &old.user_groups);
+        let seen = resolve(tx, caller, wanted).await?;
+        new.user_groups = groups.apply_to_seen(&old.user_groups, |group| seen.get(Kind::UserGroup, *group).is_some());
+    }
     let mut check = Check::default();
     json::check_object(&mut check, "profile", &new.profile);
     check.that(new.user_groups.len() <= MAX_GROUPS, "user_groups", "too_many", "At most 100 groups.");
@@ -166,9 +172,6 @@ fn merged(old: &User, patch: &UserPatch, email: Option<EmailAddress>) -> User {
         Some(profile) if patch.merges_profile => json::merge(&mut new.profile, profile),
         Some(profile) => new.profile = profile.clone(),
         None => {}
-    }
-    if let Some(groups) = &patch.user_groups {
-        new.user_groups = groups.apply(&old.user_groups);
     }
     new
 }
