@@ -46,13 +46,7 @@ fn wrong_fields<T: Type>(value: &Value) -> Vec<FieldError> {
     };
     let mut errors = Vec::new();
     for (name, property) in &schema.properties {
-        let property = match property {
-            MetaSchemaRef::Inline(property) => property,
-            MetaSchemaRef::Reference(name) => match registry.schemas.get(name) {
-                Some(property) => property,
-                None => continue,
-            },
-        };
+        let Some(property) = resolve(property, &registry) else { continue };
         let required = schema.required.contains(name);
         match members.get(*name).filter(|value| !value.is_null()) {
             None if required => errors.push(FieldError::new(*name, "required", format!("{name} is needed."))),
@@ -70,6 +64,17 @@ fn wrong_fields<T: Type>(value: &Value) -> Vec<FieldError> {
             .map(|name| FieldError::new(name.clone(), "unknown_field", format!("{name} is not known here."))),
     );
     errors
+}
+
+/// The schema that a field's schema stands for: a field with a description of its own wraps a reference.
+fn resolve<'a>(schema: &'a MetaSchemaRef, registry: &'a Registry) -> Option<&'a MetaSchema> {
+    match schema {
+        MetaSchemaRef::Inline(schema) => match &schema.all_of[..] {
+            [one] => resolve(one, registry),
+            _ => Some(schema),
+        },
+        MetaSchemaRef::Reference(name) => registry.schemas.get(name),
+    }
 }
 
 fn fits(value: &Value, schema: &MetaSchema) -> bool {

@@ -110,7 +110,8 @@ impl Api {
     /// Change settings
     ///
     /// Needs `change_organization`. They hold from now on: passwords and invitations that are there stay as they are, tokens
-    /// are shortened. Errors: 409 `short_passwords_need_mfa`.
+    /// are shortened. Errors: 409 `short_passwords_need_mfa`, `second_factor_first` (who demands one of
+    /// everybody has one himself).
     #[oai(path = "/orgs/:organization_slug/settings", method = "patch", operation_id = "change_settings")]
     async fn change(
         &self,

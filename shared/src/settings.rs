@@ -8,7 +8,7 @@ use crate::db::Tx;
 use crate::emails::check_locale;
 use crate::error::{Check, Refusal, Result, on_constraint};
 use crate::ids::OrganizationId;
-use crate::personal_access_tokens;
+use crate::{personal_access_tokens, totp};
 
 /// The settings of an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,10 +84,10 @@ async fn load(tx: &mut Tx) -> Result<Settings> {
 
 /// Changes settings. Tokens that would live longer than a new `token_max_days` end when that says.
 ///
-/// Errors: 409 `short_passwords_need_mfa`; 412.
+/// Errors: 409 `short_passwords_need_mfa`, `second_factor_first`; 412.
 pub async fn change(
     tx: &mut Tx,
-    _by: &Access<ChangeOrganization>,
+    by: &Access<ChangeOrganization>,
     patch: &SettingsPatch,
     if_version: Option<i64>,
 ) -> Result<Settings> {
@@ -105,6 +105,11 @@ pub async fn change(
     let new = patch.applied_to(&old);
     if new == old {
         return Ok(old);
+    }
+    // Or the next thing he hears is that he may do nothing.
+    if new.mfa_required && !old.mfa_required && totp::state(tx, by.caller().user_id).await?.is_none() {
+        let detail = "Set up a second factor of your own before you demand one of everybody.";
+        return Err(Refusal::conflict("second_factor_first", detail).into());
     }
     store(tx, &new).await?;
     let is_lowered = new.token_max_days < old.token_max_days;

@@ -80,7 +80,7 @@ async fn all_that_can_be_set_is_set() {
         }
     }
     assert_eq!((&made["number"], &made["roles"]), (&json!(2), &json!(["auditor"])));
-    assert_eq!(admin.get(&path(&made)).await.ok(), made);
+    assert_eq!(admin.get(&format!("{}/object", path(&made))).await.ok(), made);
     app.finish().await;
 }
 
