@@ -241,28 +241,6 @@ create or replace function held_permissions(who uuid)
     language sql stable
     as $$ select folder_id, role_id, role_name, unnest(permissions) from grants_of(who) $$;
 
--- Over which folders a user holds each of some permissions: everywhere, from some folders down (`deep`), in some folders
--- alone (`here`). `above` is the way from the root to any of those: what is published there is seen from below.
-create function reaches_of(who uuid, wanted text[])
-    returns table (permission text, everything boolean, deep uuid[], here uuid[], above uuid[])
-    language sql stable
-    as $$
-        with held as materialized (
-            select p.permission, g.folder_id, g.is_recursive, f.parent_folder_id is null as is_root, f.ancestors
-            from grants_of(who) g
-            join folders f on f.organization_id = current_organization_id() and f.id = g.folder_id
-            cross join lateral unnest(g.permissions) p(permission)
-            where p.permission = any(wanted)
-        )
-        select w.permission,
-               u.is_superuser or exists (select from held h where h.permission = w.permission and h.is_recursive and h.is_root),
-               array(select distinct h.folder_id from held h where h.permission = w.permission and h.is_recursive),
-               array(select distinct h.folder_id from held h where h.permission = w.permission and not h.is_recursive),
-               array(select distinct unnest(h.ancestors) from held h where h.permission = w.permission)
-        from users u cross join unnest(wanted) w(permission)
-        where u.organization_id = current_organization_id() and u.id = who
-    $$;
-
 -- The folders of a reach.
 create function folders_within(deep uuid[], here uuid[])
     returns setof uuid
@@ -274,22 +252,70 @@ create function folders_within(deep uuid[], here uuid[])
         select unnest(here)
     $$;
 
+-- Over which folders a user holds each of some permissions: everywhere, from some folders down (`deep`), in some folders
+-- alone (`here`). `above` is the way from the root to any of those: what is published there is seen from below. `few`: all
+-- folders of the reach, if they are few: then Postgres knows how few, and begins with them, not with what is looked for.
+create function reaches_of(who uuid, wanted text[])
+    returns table (permission text, everything boolean, deep uuid[], here uuid[], above uuid[], few uuid[])
+    language sql stable
+    as $$
+        with held as materialized (
+            select p.permission, g.folder_id, g.is_recursive, f.parent_folder_id is null as is_root, f.ancestors
+            from grants_of(who) g
+            join folders f on f.organization_id = current_organization_id() and f.id = g.folder_id
+            cross join lateral unnest(g.permissions) p(permission)
+            where p.permission = any(wanted)
+        )
+        select r.*, case when not r.everything and (select count(*) from (select from folders_within(r.deep, r.here) limit 201) s) <= 200
+            then array(select distinct w from folders_within(r.deep, r.here) w) end
+        from (
+            select w.permission,
+                   u.is_superuser or exists (select from held h where h.permission = w.permission and h.is_recursive and h.is_root),
+                   array(select distinct h.folder_id from held h where h.permission = w.permission and h.is_recursive),
+                   array(select distinct h.folder_id from held h where h.permission = w.permission and not h.is_recursive),
+                   array(select distinct unnest(h.ancestors) from held h where h.permission = w.permission)
+            from users u cross join unnest(wanted) w(permission)
+            where u.organization_id = current_organization_id() and u.id = who
+        ) r(permission, everything, deep, here, above)
+    $$;
+
 -- The people of a reach: members of its groups, and holders of roles in it.
 create function people_within(deep uuid[], here uuid[])
     returns setof uuid
     language sql stable
     as $$
-        select m.user_id
-        from user_groups g
-        join user_group_members m on m.organization_id = g.organization_id and m.user_group_id = g.id
-        where g.organization_id = current_organization_id() and g.folder_id in (select * from folders_within(deep, here))
+        select distinct p.user_id from (
+            select m.user_id
+            from user_group_members m
+            where m.organization_id = current_organization_id() and m.user_group_id in (
+                select g.id from user_groups g
+                where g.organization_id = current_organization_id() and g.folder_id in (select * from folders_within(deep, here))
+                union all
+                select a.user_group_id
+                from role_assignment_folders p
+                join role_assignments a on a.organization_id = p.organization_id and a.id = p.role_assignment_id
+                where p.organization_id = current_organization_id() and p.folder_id in (select * from folders_within(deep, here))
+                  and a.user_group_id is not null)
+            union all
+            select a.user_id
+            from role_assignment_folders p
+            join role_assignments a on a.organization_id = p.organization_id and a.id = p.role_assignment_id
+            where p.organization_id = current_organization_id() and p.folder_id in (select * from folders_within(deep, here))
+              and a.user_id is not null
+        ) p
+    $$;
+
+-- The same from the other side: over which folders somebody is one of the people.
+create function places_of(who uuid)
+    returns setof uuid
+    language sql stable
+    as $$
+        select g.folder_id
+        from user_group_members m
+        join user_groups g on g.organization_id = m.organization_id and g.id = m.user_group_id
+        where m.organization_id = current_organization_id() and m.user_id = who
         union all
-        select coalesce(a.user_id, m.user_id)
-        from role_assignment_folders p
-        join role_assignments a on a.organization_id = p.organization_id and a.id = p.role_assignment_id
-        left join user_group_members m on m.organization_id = a.organization_id and m.user_group_id = a.user_group_id
-        where p.organization_id = current_organization_id() and p.folder_id in (select * from folders_within(deep, here))
-          and coalesce(a.user_id, m.user_id) is not null
+        select folder_id from grants_of(who)
     $$;
 
 -- Whether a user holds all of some permissions over a folder; `deeply`: and over all below it. `scope` is the limit of his

@@ -101,6 +101,8 @@ pub struct Query {
     columns: &'static str,
     from: &'static str,
     filter: QueryBuilder<Postgres>,
+    /// Whether its rows are looked for by their ids: then there are few of them.
+    is_by_id: bool,
 }
 
 impl std::fmt::Debug for Query {
@@ -115,13 +117,13 @@ impl Query {
     pub fn new(columns: &'static str, from: &'static str, organization_column: &'static str, tx: &Tx) -> Self {
         let mut filter = QueryBuilder::new("");
         filter.push(format_args!(" where {organization_column} = ")).push_bind(tx.organization_id());
-        Self { columns, from, filter }
+        Self { columns, from, filter, is_by_id: false }
     }
 
     /// Begins a list of rows of every organization that row-level security lets us see: the directory.
     #[must_use]
     pub(crate) fn everywhere(columns: &'static str, from: &'static str) -> Self {
-        Self { columns, from, filter: QueryBuilder::new(" where true") }
+        Self { columns, from, filter: QueryBuilder::new(" where true"), is_by_id: false }
     }
 
     /// Keeps rows whose `column` is `value`, if one is given.
@@ -152,6 +154,12 @@ impl Query {
         if let Some(values) = values {
             self.filter.push(format_args!(" and {column} = any(")).push_bind(values).push(")");
         }
+    }
+
+    /// Keeps rows `o` with one of these ids, if any are given. To be said before what is seen of them.
+    pub fn ids(&mut self, ids: Option<Vec<Uuid>>) {
+        self.is_by_id |= ids.is_some();
+        self.any("o.id", ids);
     }
 
     /// Keeps rows for which `before`, the value and `after` hold together, if a value is given.
@@ -188,9 +196,8 @@ impl Query {
         if reach.everything {
             return;
         }
-        self.filter.push(format_args!(" and ({column} in (select * from folders_within("));
-        self.push_reach(reach);
-        self.filter.push("))");
+        self.filter.push(" and (");
+        self.push_within(reach, column);
         if let Some(published) = published {
             self.filter.push(format_args!(" or {published} and {column} = any("));
             self.filter.push_bind(reach.above.clone()).push(")");
@@ -213,9 +220,9 @@ impl Query {
         if reach.everything {
             return;
         }
-        self.filter.push(" and (o.id in (select * from folders_within(");
-        self.push_reach(reach);
-        self.filter.push(")) or o.parent_folder_id = any(").push_bind(reach.here.clone()).push("))");
+        self.filter.push(" and (");
+        self.push_within(reach, "o.id");
+        self.filter.push(" or o.parent_folder_id = any(").push_bind(reach.here.clone()).push("))");
     }
 
     /// Keeps rows whose user, in `column`, is among the people of a reach, or is the one who asks.
@@ -223,17 +230,44 @@ impl Query {
         if reach.everything {
             return;
         }
-        self.filter.push(format_args!(" and ({column} in (select * from people_within("));
-        self.push_reach(reach);
-        self.filter.push("))");
-        if let Some(me) = me {
-            self.filter.push(format_args!(" or {column} = ")).push_bind(me);
+        match &reach.few {
+            // One `in`, not an `or`: so Postgres may begin with the people.
+            Some(few) if !self.is_by_id => {
+                self.filter.push(format_args!(" and {column} in (select * from people_within('{{}}', "));
+                self.filter.push_bind(few.clone()).push(")");
+                if let Some(me) = me {
+                    self.filter.push(" union all select ").push_bind(me);
+                }
+                self.filter.push(")");
+            }
+            // Asked of one after the other.
+            _ => {
+                self.filter.push(format_args!(
+                    " and (exists (select from places_of({column}) p join folder_descendants d \
+                     on d.organization_id = current_organization_id() and d.folder_id = p where d.ancestor_id = any("
+                ));
+                self.filter.push_bind(reach.deep.clone()).push(") or d.folder_id = any(");
+                self.filter.push_bind(reach.here.clone()).push("))");
+                if let Some(me) = me {
+                    self.filter.push(format_args!(" or {column} = ")).push_bind(me);
+                }
+                self.filter.push(")");
+            }
         }
-        self.filter.push(")");
     }
 
-    fn push_reach(&mut self, reach: &Reach) {
-        self.filter.push_bind(reach.deep.clone()).push(", ").push_bind(reach.here.clone());
+    /// The condition that a folder, in `column`, is in a reach: where it is large, asked of one after the other.
+    fn push_within(&mut self, reach: &Reach, column: &'static str) {
+        if let Some(few) = &reach.few {
+            self.filter.push(format_args!("{column} = any(")).push_bind(few.clone()).push(")");
+            return;
+        }
+        self.filter.push(format_args!(
+            "exists (select from folder_descendants d where d.organization_id = o.organization_id \
+             and d.folder_id = {column} and d.ancestor_id = any("
+        ));
+        self.filter.push_bind(reach.deep.clone()).push(format_args!(")) or {column} = any("));
+        self.filter.push_bind(reach.here.clone()).push(")");
     }
 
     /// The one row that is left, if any is.

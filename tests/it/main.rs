@@ -39,6 +39,7 @@ mod reminders;
 mod restore;
 mod role_assignments;
 mod roles;
+mod scale;
 mod schedules;
 mod secrets;
 mod session_lists;

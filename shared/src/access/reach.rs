@@ -19,6 +19,8 @@ pub(crate) struct Reach {
     pub(crate) here: Vec<Uuid>,
     /// What lies above any of them, or is one of them: what is published there is seen from below.
     pub(crate) above: Vec<Uuid>,
+    /// All its folders, if they are few.
+    pub(crate) few: Option<Vec<Uuid>>,
 }
 
 impl Reach {
@@ -33,7 +35,7 @@ impl Reach {
             permissions.iter().filter(|p| holder.has_scope(**p)).map(|p| p.codename().to_owned()).collect();
         let mut rows = sqlx::query!(
             r#"select permission as "permission!", everything as "everything!", deep as "deep!", here as "here!",
-                      above as "above!" from reaches_of($1, $2)"#,
+                      above as "above!", few from reaches_of($1, $2)"#,
             holder.user as UserId,
             &wanted
         )
@@ -42,7 +44,7 @@ impl Reach {
         let mut take = |permission: &Permission| {
             let at = rows.iter().position(|row| row.permission == permission.codename())?;
             let row = rows.swap_remove(at);
-            Some(Self { everything: row.everything, deep: row.deep, here: row.here, above: row.above })
+            Some(Self { everything: row.everything, deep: row.deep, here: row.here, above: row.above, few: row.few })
         };
         Ok(permissions.iter().map(|permission| take(permission).unwrap_or_default()).collect())
     }

@@ -98,14 +98,17 @@ async fn look(tx: &mut Tx, caller: UserId) -> Result<State> {
                 from grants_of($2) g) as "own!",
                exists (select from users u where u.organization_id = $1 and u.is_superuser and u.is_active
                    and u.expiry_date is null) as "superuser!",
-               exists (select from roles r
-                   join role_assignments a on a.organization_id = r.organization_id and a.role_id = r.id
-                   join role_assignment_folders p on p.organization_id = a.organization_id and p.role_assignment_id = a.id
-                   join folders f on f.organization_id = p.organization_id and f.id = p.folder_id
-                   left join user_group_members m on m.organization_id = a.organization_id and m.user_group_id = a.user_group_id
-                   join users u on u.organization_id = a.organization_id and u.id = coalesce(a.user_id, m.user_id)
-                   where r.organization_id = $1 and r.builtin and r.name = 'administrator' and a.is_recursive
-                     and f.parent_folder_id is null and u.is_active and u.expiry_date is null) as "administrator!""#,
+               -- From the root on: assignments of this role there may be many, and users more.
+               exists (select from role_assignment_folders p
+                   join role_assignments a on a.organization_id = p.organization_id and a.id = p.role_assignment_id
+                   where p.organization_id = $1 and p.folder_id = root_folder_id() and a.is_recursive
+                     and a.role_id = (select id from roles where organization_id = $1 and builtin and name = 'administrator')
+                     and (exists (select from users u where u.organization_id = $1 and u.id = a.user_id
+                             and u.is_active and u.expiry_date is null)
+                         or exists (select from user_group_members m
+                             join users u on u.organization_id = m.organization_id and u.id = m.user_id
+                             where m.organization_id = $1 and m.user_group_id = a.user_group_id
+                               and u.is_active and u.expiry_date is null))) as "administrator!""#,
         tx.organization_id() as OrganizationId,
         caller as UserId
     )

@@ -79,7 +79,7 @@ pub async fn list(
     page: &PageRequest,
 ) -> Result<Page<Folder>> {
     objects::list(tx, by, page, |query| {
-        query.any("o.id", filter.ids.clone());
+        query.ids(filter.ids.clone());
         query.any("o.parent_folder_id", filter.parent_folders.clone());
         query.search(&["o.name", "coalesce(o.description, '')"], page.search.as_deref());
     })

@@ -174,8 +174,8 @@ pub(crate) async fn list<T: Object, P>(
     narrow: impl FnOnce(&mut Query),
 ) -> Result<Page<T>> {
     let mut query = query::<T>(tx);
-    T::KIND.seen(&mut query, by.reach(), by.caller().user_id);
     narrow(&mut query);
+    T::KIND.seen(&mut query, by.reach(), by.caller().user_id);
     query.fetch(tx, page).await
 }
 
@@ -186,7 +186,7 @@ pub async fn get<T: Object, P>(tx: &mut Tx, by: &Access<P>, id: Uuid) -> Result<
 
 async fn find_seen<T: Object>(tx: &mut Tx, caller: &Caller, reach: &Reach, id: Uuid) -> Result<T> {
     let mut query = query::<T>(tx);
-    query.equals("o.id", Some(id));
+    query.ids(Some(vec![id]));
     T::KIND.seen(&mut query, reach, caller.user_id);
     query.find(tx).await?.ok_or_else(|| Refusal::not_found().into())
 }
@@ -194,7 +194,7 @@ async fn find_seen<T: Object>(tx: &mut Tx, caller: &Caller, reach: &Reach, id: U
 /// One object, whoever asks.
 pub(crate) async fn load<T: Object>(tx: &mut Tx, id: Uuid) -> Result<T> {
     let mut query = query::<T>(tx);
-    query.equals("o.id", Some(id));
+    query.ids(Some(vec![id]));
     query.find(tx).await?.ok_or_else(|| Refusal::not_found().into())
 }
 
@@ -203,7 +203,7 @@ pub(crate) async fn get_held<T: Object>(tx: &mut Tx, caller: &Caller, id: Uuid, 
     let reaches = Reach::load_all(tx, caller.holder(), &[T::KIND.view(), permission]).await?;
     let [view, held] = &reaches[..] else { return Err(denied(permission).into()) };
     let mut query = query::<T>(tx);
-    query.equals("o.id", Some(id));
+    query.ids(Some(vec![id]));
     T::KIND.held(&mut query, held);
     match query.find(tx).await? {
         Some(found) => Ok(found),

@@ -83,7 +83,7 @@ async fn find(tx: &mut Tx, caller: &Caller, wanted: Wanted, reaches: Vec<Reach>)
     let mut names = HashMap::new();
     for ((kind, ids), reach) in wanted.0.into_iter().zip(reaches) {
         let mut query = Query::new(columns(kind), kind.table(), "o.organization_id", tx);
-        query.any("o.id", Some(ids.into_iter().collect::<Vec<_>>()));
+        query.ids(Some(ids.into_iter().collect()));
         kind.seen(&mut query, &reach, caller.user_id);
         names.extend(query.all::<(Uuid, String)>(tx).await?.into_iter().map(|(id, name)| ((kind, id), name)));
     }

@@ -130,7 +130,7 @@ pub async fn list(
 ) -> Result<Page<RoleAssignment>> {
     let filter = filter.only_seen(tx, by).await?;
     objects::list(tx, by, page, |query| {
-        query.any("o.id", filter.ids);
+        query.ids(filter.ids);
         query.any("o.folder_id", filter.folders);
         query.any("o.user_id", filter.users);
         query.any("o.user_group_id", filter.user_groups);

@@ -79,7 +79,7 @@ pub struct RoleFilter {
 /// The roles that the caller sees.
 pub async fn list(tx: &mut Tx, by: &Access<ViewRole>, filter: &RoleFilter, page: &PageRequest) -> Result<Page<Role>> {
     objects::list(tx, by, page, |query| {
-        query.any("o.id", filter.ids.clone());
+        query.ids(filter.ids.clone());
         query.any("o.folder_id", filter.folders.clone());
         query.compare("o.permissions @> ", filter.permission.clone().map(|permission| vec![permission]));
         query.search(&["o.name", "coalesce(o.description, '')"], page.search.as_deref());

@@ -96,7 +96,7 @@ pub async fn list(tx: &mut Tx, by: &Access<ViewTeam>, filter: &TeamFilter, page:
         asked.retain(|user| names.get(Kind::User, *user).is_some());
     }
     objects::list(tx, by, page, |query| {
-        query.any("o.id", filter.ids.clone());
+        query.ids(filter.ids.clone());
         query.any("o.folder_id", filter.folders.clone());
         query.enclosed(WITH_SOMEONE, users, OF_THEM);
         query.search(&["o.name", "coalesce(o.description, '')"], page.search.as_deref());

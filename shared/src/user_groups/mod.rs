@@ -83,7 +83,7 @@ pub async fn list(
     page: &PageRequest,
 ) -> Result<Page<UserGroup>> {
     objects::list(tx, by, page, |query| {
-        query.any("o.id", filter.ids.clone());
+        query.ids(filter.ids.clone());
         query.any("o.folder_id", filter.folders.clone());
         query.search(&["o.name", "coalesce(o.description, '')"], page.search.as_deref());
     })

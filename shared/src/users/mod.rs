@@ -121,7 +121,7 @@ const IN_GROUPS: &str = "exists (select from user_group_members m where m.organi
 /// The users that the caller sees: the people of the folders over which he holds `view_user`, and himself.
 pub async fn list(tx: &mut Tx, by: &Access<ViewUser>, filter: &UserFilter, page: &PageRequest) -> Result<Page<User>> {
     objects::list(tx, by, page, |query| {
-        query.any("o.id", filter.ids.clone());
+        query.ids(filter.ids.clone());
         query.equals("o.email_key", filter.email.as_deref().map(crate::email_address::key));
         query.equals("lower(o.first_name)", filter.first_name.as_ref().map(|name| name.to_lowercase()));
         query.equals("lower(o.last_name)", filter.last_name.as_ref().map(|name| name.to_lowercase()));
