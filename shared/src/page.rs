@@ -232,6 +232,19 @@ impl Query {
         self.filter.push(")");
     }
 
+    /// Keeps users `o` all of whose ties are in a reach; and of those who have but one in it, the one who asks.
+    pub(crate) fn people_wholly_within(&mut self, reach: &Reach, me: UserId) {
+        if reach.everything {
+            return;
+        }
+        self.filter.push(" and (are_ties_within(o.id, ");
+        self.push_reach(reach);
+        self.filter.push(") and not o.is_superuser or o.id = ").push_bind(me);
+        self.filter.push(" and is_tied_within(o.id, ");
+        self.push_reach(reach);
+        self.filter.push("))");
+    }
+
     fn push_reach(&mut self, reach: &Reach) {
         self.filter.push_bind(reach.deep.clone()).push(", ").push_bind(reach.here.clone());
     }

@@ -1,10 +1,12 @@
 //! Ways to come by rights that nobody gave: none of them leads there.
 
+mod domains;
 mod oneself;
 
 use harness::{Caller, TestApp};
+use serde_json::json;
 
-use crate::roles::{assign, folder, holder, role, root};
+use crate::roles::{assign, folder, holder, id, role, root};
 
 fn path(user: &Caller) -> String {
     format!("/users/{}", user.id)
@@ -51,4 +53,9 @@ impl World {
         assign(&self.admin, &user, &reads, folders, false).await;
         user
     }
+}
+
+/// A group in a folder.
+async fn group(admin: &Caller, name: &str, folder: &str) -> String {
+    id(&admin.post("/user-groups", json!({ "name": name, "folder": folder, "is_published": true })).await.created())
 }
