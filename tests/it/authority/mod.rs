@@ -2,9 +2,10 @@
 
 mod domains;
 mod oneself;
+mod small;
 
 use harness::{Caller, TestApp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::roles::{assign, folder, holder, id, role, root};
 
@@ -58,4 +59,8 @@ impl World {
 /// A group in a folder.
 async fn group(admin: &Caller, name: &str, folder: &str) -> String {
     id(&admin.post("/user-groups", json!({ "name": name, "folder": folder, "is_published": true })).await.created())
+}
+
+fn count(list: &Value) -> u64 {
+    list["count"].as_u64().expect("a count")
 }
