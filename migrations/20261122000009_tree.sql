@@ -241,6 +241,13 @@ create or replace function held_permissions(who uuid)
     language sql stable
     as $$ select folder_id, role_id, role_name, unnest(permissions) from grants_of(who) $$;
 
+-- Whether someone may act at all: whoever was deactivated, or has expired, while his request waited or his job went on, holds
+-- nothing any more.
+create function may_act(is_active boolean, expiry_date date)
+    returns boolean
+    language sql stable
+    as $$ select is_active and coalesce(expiry_date >= (now() at time zone 'utc')::date, true) $$;
+
 -- The folders of a reach.
 create function folders_within(deep uuid[], here uuid[])
     returns setof uuid
@@ -275,7 +282,7 @@ create function reaches_of(who uuid, wanted text[])
                    array(select distinct h.folder_id from held h where h.permission = w.permission and not h.is_recursive),
                    array(select distinct unnest(h.ancestors) from held h where h.permission = w.permission)
             from users u cross join unnest(wanted) w(permission)
-            where u.organization_id = current_organization_id() and u.id = who
+            where u.organization_id = current_organization_id() and u.id = who and may_act(u.is_active, u.expiry_date)
         ) r(permission, everything, deep, here, above)
     $$;
 
@@ -305,8 +312,8 @@ create function people_within(deep uuid[], here uuid[])
         ) p
     $$;
 
--- The same from the other side: over which folders somebody is one of the people.
-create function places_of(who uuid)
+-- What a user is tied to: the folders of his groups, and those he was granted something over. `people_within`, from his side.
+create function ties_of(who uuid)
     returns setof uuid
     language sql stable
     as $$
@@ -318,6 +325,27 @@ create function places_of(who uuid)
         select folder_id from grants_of(who)
     $$;
 
+-- Whether some tie of a user is in a reach.
+create function is_tied_within(who uuid, deep uuid[], here uuid[])
+    returns boolean
+    language sql stable
+    as $$
+        select exists (
+            select from ties_of(who) t(folder_id)
+            join folders f on f.organization_id = current_organization_id() and f.id = t.folder_id
+            where f.ancestors && deep or f.id = any(here))
+    $$;
+
+-- Whether he has ties, and all are in a reach: then whoever it is of may change him. Who is tied to nothing is nobody's.
+create function are_ties_within(who uuid, deep uuid[], here uuid[])
+    returns boolean
+    language sql stable
+    as $$
+        select coalesce(bool_and(f.ancestors && deep or f.id = any(here)), false)
+        from ties_of(who) t(folder_id)
+        join folders f on f.organization_id = current_organization_id() and f.id = t.folder_id
+    $$;
+
 -- Whether a user holds all of some permissions over a folder; `deeply`: and over all below it. `scope` is the limit of his
 -- credential, if it has one. A folder that is not there is one where he holds nothing.
 create function holds(who uuid, scope text[], permissions text[], folder uuid, deeply boolean)
@@ -327,7 +355,7 @@ create function holds(who uuid, scope text[], permissions text[], folder uuid, d
         select (scope is null or permissions <@ scope) and exists (
             select from users u
             join folders f on f.organization_id = u.organization_id and f.id = folder
-            where u.organization_id = current_organization_id() and u.id = who
+            where u.organization_id = current_organization_id() and u.id = who and may_act(u.is_active, u.expiry_date)
               and (u.is_superuser or permissions <@ array(
                   select unnest(g.permissions) from grants_of(who) g
                   where g.folder_id = any(f.ancestors) and (g.is_recursive or g.folder_id = f.id and not deeply))))

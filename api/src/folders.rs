@@ -295,7 +295,7 @@ impl Api {
     /// Change a folder
     ///
     /// Or move it, with all that is in it. Needs `change_folder` over the folder it lies in. A move needs `add_folder` over the
-    /// other one too, and every right that someone gains by it.
+    /// other one too, and every right that someone gains by it over the folder or below.
     /// Errors: 403 `cannot_grant`; 409 `builtin` (the root), `name_taken`, `below_itself`, `too_deep`.
     #[oai(path = "/orgs/:organization_slug/folders/:id", method = "patch", operation_id = "change_folder")]
     async fn change(

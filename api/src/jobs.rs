@@ -60,7 +60,7 @@ impl From<jobs::Job> for JobOut {
 impl Api {
     /// Read a job
     ///
-    /// Needs `invite_user`.
+    /// One that you asked for; with `invite_user` over all folders, any.
     #[oai(path = "/orgs/:organization_slug/jobs/:id", method = "get", operation_id = "get_job")]
     async fn get(
         &self,

@@ -323,8 +323,9 @@ impl Api {
 
     /// Change a role
     ///
-    /// For all who hold it. Needs `change_role` over its folder, and to move it `add_role` and all that it allows over the
-    /// other. What is added to it, you hold yourself over its folder, and over every folder where someone holds the role.
+    /// For all who hold it. Needs `change_role` over its folder, and to move it `delete_role` there too, and `add_role` and all
+    /// that it allows over the other. What is added to it, you hold yourself over its folder, and over every folder where
+    /// someone holds the role.
     /// Errors: 403 `cannot_grant`; 409 `builtin`, `name_taken`, `cannot_change_oneself`.
     #[oai(path = "/orgs/:organization_slug/roles/:id", method = "patch", operation_id = "change_role")]
     async fn change(

@@ -348,7 +348,7 @@ impl Api {
 
     /// Change a team
     ///
-    /// Needs `change_team` over its folder, and to move it `add_team` over the other.
+    /// Needs `change_team` over its folder, and to move it `delete_team` there too, and `add_team` over the other.
     /// Deputies and members that you may not see stay. Errors: 409 `name_taken`, `team_full`.
     #[oai(path = "/orgs/:organization_slug/teams/:id", method = "patch", operation_id = "change_team")]
     async fn change(

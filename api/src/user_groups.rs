@@ -332,7 +332,8 @@ impl Api {
 
     /// Change a group
     ///
-    /// Needs `change_user_group` over its folder, and to move it `add_user_group` over the other.
+    /// Needs `change_user_group` over its folder, and to move it `delete_user_group` there too, and
+    /// `add_user_group` over the other.
     /// Errors: 409 `builtin`, `name_taken`.
     #[oai(path = "/orgs/:organization_slug/user-groups/:id", method = "patch", operation_id = "change_user_group")]
     async fn change(

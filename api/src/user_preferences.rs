@@ -105,7 +105,9 @@ impl Api {
 
     /// Change your preferences
     ///
-    /// Merged into what is there (RFC 7396).
+    /// Merged into what is there (RFC 7396). Not with a personal access token that has a scope.
+    ///
+    /// Errors: 403 `session_required`; 412.
     #[oai(
         path = "/orgs/:organization_slug/user-preferences",
         method = "patch",

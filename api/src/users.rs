@@ -512,10 +512,13 @@ impl Api {
 
     /// Change a user
     ///
-    /// Needs `change_user`; one's own names may be changed without. A user who is deactivated or past his expiry date is
-    /// signed out at once.
-    /// Errors: 403 `superuser_only`, `cannot_grant`, `outranked` (he holds what you don't); 409 `last_superuser`,
-    /// `cannot_change_oneself`, `already_member`, `username_taken`.
+    /// Needs `change_user` over every folder that he is tied to: those of his groups, and those over which he holds a role. A user
+    /// who is tied to nothing, or is superuser, needs it over all folders. One's own names may be changed without, but not with
+    /// a personal access token that has a scope; more of oneself needs a session. A user who is deactivated or past his expiry
+    /// date is signed out at once.
+    /// Errors: 403 `superuser_only`, `cannot_grant`, `outranked` (he holds what you don't), `session_required`; 409
+    /// `last_superuser`, `last_administrator`, `cannot_change_oneself` (also: whether, how and until when one may sign in
+    /// oneself), `already_member`, `username_taken`, `too_many_groups`, `profile_too_large`.
     #[oai(path = "/orgs/:organization_slug/users/:id", method = "patch", operation_id = "change_user")]
     async fn change(
         &self,
@@ -536,7 +539,8 @@ impl Api {
 
     /// Delete a user
     ///
-    /// With his sessions; what he did stays in the audit log. Needs `delete_user`.
+    /// With his sessions; what he did stays in the audit log. Needs `delete_user` over every folder that he is tied to: those of
+    /// his groups, and those over which he holds a role; over all folders for one who is tied to nothing, or is superuser.
     /// Errors: 403 `outranked`; 409 `last_superuser`, `cannot_change_oneself`.
     #[oai(path = "/orgs/:organization_slug/users/:id", method = "delete", operation_id = "delete_user")]
     async fn delete(

@@ -72,13 +72,16 @@ pub(crate) async fn requeue(tx: &mut Tx, id: JobId) -> Result<()> {
     Ok(())
 }
 
-/// How far a job is.
-pub async fn get(tx: &mut Tx, _by: &Access<InviteUser>, id: JobId) -> Result<Job> {
+/// How far a job is: one of the caller's own, or any, for whoever holds `invite_user` over everything.
+pub async fn get(tx: &mut Tx, by: &Access<InviteUser>, id: JobId) -> Result<Job> {
     sqlx::query_as!(
         Job,
-        "select id, status, total, done, failed from jobs where organization_id = $1 and id = $2",
+        "select id, status, total, done, failed from jobs
+         where organization_id = $1 and id = $2 and (created_by = $3 or $4)",
         tx.organization_id() as OrganizationId,
-        id as JobId
+        id as JobId,
+        by.caller().user_id as UserId,
+        by.reach().everything
     )
     .fetch_optional(tx.connection())
     .await?

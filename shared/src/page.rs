@@ -243,7 +243,7 @@ impl Query {
             // Asked of one after the other.
             _ => {
                 self.filter.push(format_args!(
-                    " and (exists (select from places_of({column}) p join folder_descendants d \
+                    " and (exists (select from ties_of({column}) p join folder_descendants d \
                      on d.organization_id = current_organization_id() and d.folder_id = p where d.ancestor_id = any("
                 ));
                 self.filter.push_bind(reach.deep.clone()).push(") or d.folder_id = any(");
@@ -268,6 +268,23 @@ impl Query {
         ));
         self.filter.push_bind(reach.deep.clone()).push(format_args!(")) or {column} = any("));
         self.filter.push_bind(reach.here.clone()).push(")");
+    }
+
+    /// Keeps users `o` all of whose ties are in a reach; and of those who have but one in it, the one who asks.
+    pub(crate) fn people_wholly_within(&mut self, reach: &Reach, me: UserId) {
+        if reach.everything {
+            return;
+        }
+        self.filter.push(" and (are_ties_within(o.id, ");
+        self.push_reach(reach);
+        self.filter.push(") and not o.is_superuser or o.id = ").push_bind(me);
+        self.filter.push(" and is_tied_within(o.id, ");
+        self.push_reach(reach);
+        self.filter.push("))");
+    }
+
+    fn push_reach(&mut self, reach: &Reach) {
+        self.filter.push_bind(reach.deep.clone()).push(", ").push_bind(reach.here.clone());
     }
 
     /// The one row that is left, if any is.

@@ -34,7 +34,7 @@ pub async fn get(tx: &mut Tx, by: &Access<Oneself>) -> Result<UserPreferences> {
 
 /// Merges a patch into them (RFC 7396).
 ///
-/// Errors: 400 for what is not a JSON object, is too long, or names a language there is not; 412.
+/// Errors: 400 for what is not a JSON object, is too long, or names a language there is not; 403 `session_required`; 412.
 pub async fn change(
     tx: &mut Tx,
     by: &Access<Oneself>,
@@ -42,6 +42,7 @@ pub async fn change(
     if_version: Option<i64>,
 ) -> Result<UserPreferences> {
     let caller = by.caller();
+    caller.demand_own()?;
     sqlx::query!(
         "select id from users where organization_id = $1 and id = $2 for no key update",
         tx.organization_id() as OrganizationId,

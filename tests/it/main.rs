@@ -4,6 +4,7 @@ mod actors;
 mod asvs;
 mod attempts;
 mod audit_events;
+mod authority;
 mod browser;
 mod cascade;
 mod check;

@@ -397,7 +397,7 @@ async fn a_profile_can_not_be_merged_past_its_limit() {
     let admin = app.organization("acme").administrator().await;
     let half = "x".repeat(9_000);
     let bob = admin.post("/users", json!({ "email": "bob@example.com", "profile": { "a": half } })).await.created();
-    admin.patch(&path(&bob), json!({ "profile": { "b": half } })).await.invalid("profile", "too_long");
+    admin.patch(&path(&bob), json!({ "profile": { "b": half } })).await.problem(409, "profile_too_large");
     assert_eq!(admin.get(&path(&bob)).await.ok()["profile"], json!({ "a": half }));
     app.finish().await;
 }

@@ -63,7 +63,7 @@ impl Api {
     /// Invite someone by e-mail
     ///
     /// They can accept once, until `valid_until`. An address has one open invitation at most. Needs `invite_user` over the
-    /// folder, all that the role and the groups give, and `change_team` over the teams.
+    /// folder and over those of the groups, all that the role and the groups give, and `change_team` over the teams.
     /// Errors: 403 `cannot_grant`; 409 `invitation_open`, `already_member`.
     #[oai(path = "/orgs/:organization_slug/invitations", method = "post", operation_id = "create_invitation")]
     async fn create(

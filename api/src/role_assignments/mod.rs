@@ -68,7 +68,9 @@ impl Api {
     /// Give a role
     ///
     /// To a user or a group: to one of them. Needs `add_role_assignment` over the folder it lies in, and over every folder of
-    /// its perimeter `add_role_assignment` and all that the role allows; over all below them as well, if it is recursive.
+    /// its perimeter `add_role_assignment` and all that the role allows; over all below them as well, if it is recursive. The user
+    /// is tied to a folder of the perimeter already (is in a group there, or holds a role over it), or is one whom you may change
+    /// (403 `permission_denied`); unless you hold `add_role_assignment` over all folders.
     /// Errors: 403 `cannot_grant`.
     #[oai(path = "/orgs/:organization_slug/role-assignments", method = "post", operation_id = "create_role_assignment")]
     async fn create(
@@ -205,11 +207,13 @@ impl Api {
 
     /// Change a role assignment
     ///
-    /// Needs `change_role_assignment` over its folder, and to move it `add_role_assignment` over the other. Who changes its
-    /// role, its holder, its perimeter or `is_recursive` needs `change_role_assignment` and all that the role allows over every
-    /// folder of the perimeter it then has; over all below them as well, if it is recursive. Folders of the perimeter that you
-    /// may not see stay in it.
-    /// Errors: 403 `cannot_grant`; 409 `builtin`, `last_administrator`, `cannot_change_oneself`.
+    /// Needs `change_role_assignment` over its folder, and to move it `delete_role_assignment` there too, and
+    /// `add_role_assignment` over the other. Who changes its role, its holder, its perimeter or `is_recursive` needs
+    /// `change_role_assignment` and all that the role allows over every folder of the perimeter it then has; over all below
+    /// them as well, if it is recursive. Folders of the perimeter that you may not see stay in it. A user whom it did not name
+    /// before is tied to the perimeter already, or is one whom you may change.
+    /// Errors: 403 `cannot_grant`; 409 `builtin`, `perimeter_empty`, `perimeter_too_large`, `last_administrator`,
+    /// `cannot_change_oneself`.
     #[oai(
         path = "/orgs/:organization_slug/role-assignments/:id",
         method = "patch",

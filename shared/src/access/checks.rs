@@ -64,12 +64,12 @@ pub async fn check(tx: &mut Tx, by: &Access<Oneself>, questions: &[Question]) ->
                select s.id as who, g.role_assignment_id, g.permissions, g.folder_id, g.is_recursive
                from subjects s cross join lateral grants_of(s.id) g
                where s.is_live and not s.is_superuser)
-           select s.is_live and s.is_superuser as "is_superuser!",
+           select a.n as "n!", s.is_live and s.is_superuser as "is_superuser!",
                array(select distinct h.role_assignment_id from held h
                    where h.who = a.who and a.permission = any(h.permissions) and h.folder_id = any(a.ancestors)
                      and (h.is_recursive or h.folder_id = a.folder_id)
                    order by 1) as "reason!"
-           from asked a join subjects s on s.id = a.who order by a.n"#,
+           from asked a join subjects s on s.id = a.who"#,
         tx.organization_id() as OrganizationId,
         &users,
         &permissions,
@@ -79,10 +79,14 @@ pub async fn check(tx: &mut Tx, by: &Access<Oneself>, questions: &[Question]) ->
     )
     .fetch_all(tx.connection())
     .await?;
-    let mut verdicts: Vec<Verdict> = rows
-        .into_iter()
-        .map(|row| Verdict { allowed: row.is_superuser || !row.reason.is_empty(), reason: row.reason })
-        .collect();
+    // Whoever or whatever has gone since it was seen has no row: nobody may do anything there.
+    let mut verdicts = vec![Verdict { allowed: false, reason: Vec::new() }; questions.len()];
+    for row in rows {
+        let at = usize::try_from(row.n - 1).ok();
+        if let Some(verdict) = at.and_then(|at| verdicts.get_mut(at)) {
+            *verdict = Verdict { allowed: row.is_superuser || !row.reason.is_empty(), reason: row.reason };
+        }
+    }
     for (question, verdict) in questions.iter().zip(&mut verdicts) {
         let is_self = question.user.is_none_or(|user| user == me);
         let in_scope = Permission::find(&question.permission).is_some_and(|p| caller.holder().has_scope(p));

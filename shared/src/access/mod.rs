@@ -141,6 +141,11 @@ impl Caller {
         Ok(Access { caller: self.clone(), reach, permit: PhantomData })
     }
 
+    /// Refuses a token for what is its owner's own: one with a scope was not made to write any of it.
+    pub(crate) fn demand_own(&self) -> Result<(), Refusal> {
+        if self.scope().is_some() { Err(session_required()) } else { Ok(()) }
+    }
+
     /// Him as one who holds rights.
     pub(crate) fn holder(&self) -> Holder<'_> {
         Holder { user: self.user_id, scope: self.scope() }
@@ -175,13 +180,15 @@ impl Holder<'_> {
             return Ok(false);
         }
         let found = sqlx::query_scalar!(
-            "select is_superuser from users where organization_id = $1 and id = $2",
+            "select is_superuser and is_active and coalesce(expiry_date >= $3, true) from users
+             where organization_id = $1 and id = $2",
             tx.organization_id() as OrganizationId,
-            self.user as UserId
+            self.user as UserId,
+            tx.now().date_naive()
         )
         .fetch_optional(tx.connection())
         .await?;
-        Ok(found == Some(true))
+        Ok(found == Some(Some(true)))
     }
 
     /// Whether he holds all of some permissions over a folder; `deeply`: and over all below it.

@@ -78,9 +78,10 @@ pub async fn list(
     filter: &FolderFilter,
     page: &PageRequest,
 ) -> Result<Page<Folder>> {
+    let parents = objects::only_seen(tx, by.caller(), Kind::Folder, filter.parent_folders.as_deref()).await?;
     objects::list(tx, by, page, |query| {
         query.ids(filter.ids.clone());
-        query.any("o.parent_folder_id", filter.parent_folders.clone());
+        query.any("o.parent_folder_id", parents);
         query.search(&["o.name", "coalesce(o.description, '')"], page.search.as_deref());
     })
     .await

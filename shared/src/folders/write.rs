@@ -105,15 +105,29 @@ pub async fn change(
 }
 
 /// A move gives whoever holds rights over the new parent the same over the folder: the caller must hold them there himself.
+/// Groups that nobody is in, or is invited into, give nothing to anybody: those that a folder is born with are mostly so.
 async fn check_move(tx: &mut Tx, caller: &Caller, folder: &Folder, parent: Uuid) -> Result<FolderId> {
     let parent = objects::get_housing(tx, caller, Permission::AddFolder, "parent_folder", Some(parent)).await?;
     let gained = sqlx::query_scalar!(
-        r#"select array(select distinct unnest(r.permissions)
+        r#"select array(select distinct given.permission
                from folders f
                join role_assignment_folders p on p.organization_id = f.organization_id and p.folder_id = any(f.ancestors)
                join role_assignments a on a.organization_id = p.organization_id and a.id = p.role_assignment_id
                join roles r on r.organization_id = a.organization_id and r.id = a.role_id
-               where f.organization_id = $1 and f.id = $2 and a.is_recursive and p.folder_id <> all($3)) as "gained!""#,
+               cross join lateral unnest(r.permissions) given(permission)
+               where f.organization_id = $1 and f.id = $2
+                 and case when a.is_recursive then p.folder_id <> all($3)
+                     else p.folder_id = $2 and given.permission in ('view_folder', 'change_folder', 'delete_folder') end
+                 and (a.user_id is not null
+                     or exists (select from user_group_members m
+                         where m.organization_id = a.organization_id and m.user_group_id = a.user_group_id)
+                     or exists (select from invitation_user_groups j
+                         join invitations i on i.organization_id = j.organization_id and i.id = j.invitation_id
+                         where j.organization_id = a.organization_id and j.user_group_id = a.user_group_id and i.state = 'open')
+                     or exists (select from user_groups g
+                         join invitations i on i.organization_id = g.organization_id and i.folder_id = g.folder_id
+                         where g.organization_id = a.organization_id and g.id = a.user_group_id
+                           and i.role_id = g.builtin_role_id and i.state = 'open'))) as "gained!""#,
         tx.organization_id() as OrganizationId,
         parent as FolderId,
         &folder.ancestors

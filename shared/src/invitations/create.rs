@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{Invitation, load};
-use crate::access::{Access, InviteUser, Permission, cannot_grant};
+use crate::access::{Access, Holder, InviteUser, Permission, cannot_grant, denied};
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::email_address::EmailAddress;
@@ -113,6 +113,9 @@ pub async fn create(tx: &mut Tx, by: &Access<InviteUser>, new: &NewInvitation, l
     let (caller, inviter) = (by.caller(), by.caller().user_id);
     let defaults = get_defaults(tx, &new.invitee).await?;
     user_groups::check_grantable(tx, caller, &new.user_groups).await?;
+    if !may_invite_into(tx, caller.holder(), &new.user_groups).await? {
+        return Err(denied(Permission::InviteUser).into());
+    }
     teams::check_joinable(tx, caller, &new.teams).await?;
     let wanted = new.folder(tx).await?;
     let folder = objects::get_housing(tx, caller, Permission::InviteUser, "folder", wanted).await?;
@@ -130,6 +133,24 @@ pub async fn create(tx: &mut Tx, by: &Access<InviteUser>, new: &NewInvitation, l
     let event = Event::new("invitation.created", "invitation", id, new.invitee.as_str());
     tx.audit(event.with(json!({ "role": new.role.map(BuiltinRole::name) }))).await?;
     load(tx, id).await
+}
+
+/// Whether someone holds `invite_user` over the folders of all these groups.
+pub(super) async fn may_invite_into(tx: &mut Tx, holder: Holder<'_>, groups: &[Uuid]) -> Result<bool> {
+    if groups.is_empty() {
+        return Ok(true);
+    }
+    Ok(sqlx::query_scalar!(
+        r#"select not exists (select from user_groups g where g.organization_id = $1 and g.id = any($4)
+               and not holds($2, $3, $5, g.folder_id, false)) as "may!""#,
+        tx.organization_id() as OrganizationId,
+        holder.user as UserId,
+        holder.scope,
+        groups,
+        &[Permission::InviteUser.codename().to_owned()]
+    )
+    .fetch_one(tx.connection())
+    .await?)
 }
 
 /// Invites the first administrator of a new organization, who becomes its superuser.

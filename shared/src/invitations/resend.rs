@@ -67,7 +67,8 @@ async fn again(tx: &mut Tx, who: Holder<'_>, id: InvitationId, lane: Lane) -> Re
         Some(role) => roles::grantable(tx, who, role, row.folder_id).await?,
         None => true,
     };
-    let may_groups = user_groups::grantable(tx, who, &row.user_groups).await?;
+    let may_groups = user_groups::grantable(tx, who, &row.user_groups).await?
+        && create::may_invite_into(tx, who, &row.user_groups).await?;
     let may_teams = teams::joinable(tx, who, &row.teams).await?;
     if !(may_invite && may_role && may_groups && may_teams) || (row.is_superuser && !who.is_superuser(tx).await?) {
         return Err(cannot_grant().into());

@@ -121,22 +121,23 @@ impl Kind {
     pub(crate) fn seen(self, query: &mut Query, reach: &Reach, me: UserId) {
         match self {
             Self::Folder => query.folders_within(reach),
-            Self::Role | Self::RoleAssignment | Self::UserGroup => {
-                query.within(reach, "o.folder_id", Some("o.is_published"));
-            }
+            // One that is built in is for all, also where a release made it that knew nothing of publishing.
+            Self::Role => query.within(reach, "o.folder_id", Some("(o.is_published or o.builtin)")),
+            Self::RoleAssignment | Self::UserGroup => query.within(reach, "o.folder_id", Some("o.is_published")),
             Self::Team | Self::Invitation => query.within(reach, "o.folder_id", None),
             Self::User => query.people_within(reach, "o.id", Some(me)),
         }
     }
 
-    /// Leaves of a query over `o` what may be changed or deleted with a reach. A folder is its parent's to change.
-    fn held(self, query: &mut Query, reach: &Reach) {
+    /// Leaves of a query over `o` what may be changed or deleted with a reach. A folder is its parent's to change. A user is
+    /// changed by whoever holds the permission over all that he is tied to; `me`, over something.
+    fn held(self, query: &mut Query, reach: &Reach, me: UserId) {
         match self {
             Self::Folder => query.within(reach, "coalesce(o.parent_folder_id, o.id)", None),
             Self::Role | Self::RoleAssignment | Self::UserGroup | Self::Team | Self::Invitation => {
                 query.within(reach, "o.folder_id", None)
             }
-            Self::User => query.people_within(reach, "o.id", None),
+            Self::User => query.people_wholly_within(reach, me),
         }
     }
 }
@@ -204,7 +205,7 @@ pub(crate) async fn get_held<T: Object>(tx: &mut Tx, caller: &Caller, id: Uuid, 
     let [view, held] = &reaches[..] else { return Err(denied(permission).into()) };
     let mut query = query::<T>(tx);
     query.ids(Some(vec![id]));
-    T::KIND.held(&mut query, held);
+    T::KIND.held(&mut query, held, caller.user_id);
     match query.find(tx).await? {
         Some(found) => Ok(found),
         None => {
@@ -253,6 +254,37 @@ pub(crate) async fn get_housing(
     } else {
         Err(denied(permission).into())
     }
+}
+
+/// The folder that an object is moved to, if it is: it leaves one over which the caller may delete such objects, and comes
+/// into one over which he may `add` them.
+pub(crate) async fn get_new_housing<T: Object>(
+    tx: &mut Tx,
+    caller: &Caller,
+    add: Permission,
+    from: Uuid,
+    to: Option<Uuid>,
+) -> Result<Option<FolderId>> {
+    let Some(to) = to.filter(|to| *to != from) else { return Ok(None) };
+    let delete = T::KIND.delete();
+    if !Reach::load(tx, caller.holder(), delete).await?.covers(tx, from.into()).await? {
+        return Err(denied(delete).into());
+    }
+    get_housing(tx, caller, add, "folder", Some(to)).await.map(Some)
+}
+
+/// Of the ids in a filter, those that the caller sees: or it would tell what an answer hides.
+pub(crate) async fn only_seen(
+    tx: &mut Tx,
+    caller: &Caller,
+    kind: Kind,
+    ids: Option<&[Uuid]>,
+) -> Result<Option<Vec<Uuid>>> {
+    let Some(ids) = ids else { return Ok(None) };
+    let mut wanted = Wanted::default();
+    wanted.all(kind, ids);
+    let names = resolve(tx, caller, wanted).await?;
+    Ok(Some(ids.iter().copied().filter(|id| names.get(kind, *id).is_some()).collect()))
 }
 
 /// Refuses ids in a body that are not there for the caller.

@@ -4,7 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::write::{add_folders, delete};
-use super::{Holding, RoleAssignment};
+use super::{Holding, MAX_PERIMETER, RoleAssignment};
 use crate::access::{Access, Caller, ChangeRoleAssignment, DeleteRoleAssignment, Permission, Rights};
 use crate::audit::Event;
 use crate::db::Tx;
@@ -31,7 +31,7 @@ pub struct RoleAssignmentPatch {
 /// it lies.
 ///
 /// Errors: 400 for what is not there, 403 `permission_denied`, `cannot_grant`, 409 `builtin`, `perimeter_empty`,
-/// `last_administrator`, `cannot_change_oneself`, 412.
+/// `perimeter_too_large`, `last_administrator`, `cannot_change_oneself`, 412.
 pub async fn change(
     tx: &mut Tx,
     by: &Access<ChangeRoleAssignment>,
@@ -45,20 +45,22 @@ pub async fn change(
     let description = patch.description.as_ref().map(|text| check_description(&mut check, text.as_deref()));
     let clears = matches!(&patch.perimeter_folders, Some(Edit::Set(folders)) if folders.is_empty());
     check.that(!clears, "perimeter_folders", "required", "A role is given over one folder at least.");
+    let named = patch.perimeter_folders.as_ref().map_or(0, |edit| edit.named().len());
+    let message = format!("A role is given over at most {MAX_PERIMETER} folders.");
+    check.that(named <= MAX_PERIMETER, "perimeter_folders", "too_many", message);
     check.done()?;
     let rights = Rights::lock(tx, caller).await?;
     let permission = Permission::ChangeRoleAssignment;
     let old: RoleAssignment = objects::get_to_change(tx, caller, id.into(), permission, if_version).await?;
-    let folder = match patch.folder.filter(|folder| *folder != old.folder_id) {
-        Some(to) => Some(objects::get_housing(tx, caller, Permission::AddRoleAssignment, "folder", Some(to)).await?),
-        None => None,
-    };
+    let add = Permission::AddRoleAssignment;
+    let folder = objects::get_new_housing::<RoleAssignment>(tx, caller, add, old.folder_id, patch.folder).await?;
     let before = Holding::from(&old);
     let after = patch.apply(tx, caller, &before).await?;
     if after != before {
         after.check().map_err(|error| Refusal::invalid(vec![error]))?;
         after.check_seen(tx, caller, Some(&before)).await?;
         after.demand_grantable(tx, caller, permission).await?;
+        after.demand_not_drafted(tx, caller, permission, Some(&before)).await?;
     }
     sqlx::query!(
         "update role_assignments set name = coalesce($3, name), description = case when $4 then $5 else description end,
@@ -104,6 +106,10 @@ impl RoleAssignmentPatch {
         if folders.is_empty() {
             let detail = "Nothing would be left of the perimeter: delete the assignment instead.";
             return Err(Refusal::conflict("perimeter_empty", detail).into());
+        }
+        if folders.len() > MAX_PERIMETER {
+            let detail = format!("With these, it would go over more than {MAX_PERIMETER} folders.");
+            return Err(Refusal::conflict("perimeter_too_large", detail).into());
         }
         after.perimeter_folders = folders;
         Ok(after)

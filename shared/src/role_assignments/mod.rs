@@ -12,7 +12,7 @@ pub use write::{Holding, NewRoleAssignment, create, delete};
 use crate::access::{Access, ViewRoleAssignment};
 use crate::db::Tx;
 use crate::error::Result;
-use crate::objects::{self, Kind, Object, Wanted};
+use crate::objects::{self, Kind, Object, Wanted, only_seen};
 use crate::page::{Listed, Page, PageRequest, Sort};
 
 /// Over how many folders one assignment goes at most.
@@ -92,28 +92,14 @@ pub struct RoleAssignmentFilter {
 impl RoleAssignmentFilter {
     /// Without ids of what the caller does not see: or a filter would tell what an answer hides.
     async fn only_seen<P>(&self, tx: &mut Tx, by: &Access<P>) -> Result<Self> {
-        let named = [
-            (Kind::Folder, &self.folders),
-            (Kind::Folder, &self.perimeter_folders),
-            (Kind::User, &self.users),
-            (Kind::UserGroup, &self.user_groups),
-            (Kind::Role, &self.roles),
-        ];
-        let mut wanted = Wanted::default();
-        for (kind, ids) in named {
-            wanted.all(kind, ids.as_deref().unwrap_or_default());
-        }
-        let names = objects::resolve(tx, by.caller(), wanted).await?;
-        let seen = |kind: Kind, ids: &Option<Vec<Uuid>>| -> Option<Vec<Uuid>> {
-            Some(ids.as_ref()?.iter().copied().filter(|id| names.get(kind, *id).is_some()).collect())
-        };
+        let caller = by.caller();
         Ok(Self {
             ids: self.ids.clone(),
-            folders: seen(Kind::Folder, &self.folders),
-            users: seen(Kind::User, &self.users),
-            user_groups: seen(Kind::UserGroup, &self.user_groups),
-            roles: seen(Kind::Role, &self.roles),
-            perimeter_folders: seen(Kind::Folder, &self.perimeter_folders),
+            folders: only_seen(tx, caller, Kind::Folder, self.folders.as_deref()).await?,
+            users: only_seen(tx, caller, Kind::User, self.users.as_deref()).await?,
+            user_groups: only_seen(tx, caller, Kind::UserGroup, self.user_groups.as_deref()).await?,
+            roles: only_seen(tx, caller, Kind::Role, self.roles.as_deref()).await?,
+            perimeter_folders: only_seen(tx, caller, Kind::Folder, self.perimeter_folders.as_deref()).await?,
         })
     }
 }

@@ -5,13 +5,14 @@ use uuid::Uuid;
 
 use super::{MAX_PERIMETER, RoleAssignment};
 use crate::access::{
-    Access, AddRoleAssignment, Caller, DeleteRoleAssignment, Permission, cannot_grant, demand_grantable,
+    Access, AddRoleAssignment, Caller, DeleteRoleAssignment, Permission, Reach, cannot_grant, demand_grantable,
 };
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::error::{Check, FieldError, Result};
 use crate::ids::{FolderId, OrganizationId, RoleAssignmentId, RoleId, UserGroupId, UserId};
 use crate::objects::{self, Kind, check_description, check_name};
+use crate::users::User;
 
 /// Who holds what where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +95,37 @@ impl Holding {
         demand_grantable(tx, caller.holder(), &permissions, &folders, self.is_recursive).await
     }
 
+    /// Nobody is drafted: someone new in an assignment is tied to its perimeter already, or one whom the caller may change; else a
+    /// role over one's own folders would make anyone at all one of their people. Who may give it everywhere needs none of that.
+    pub(super) async fn demand_not_drafted(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        permission: Permission,
+        before: Option<&Self>,
+    ) -> Result<()> {
+        let known = before.and_then(|before| before.user);
+        let Some(user) = self.user.filter(|user| Some(*user) != known && *user != Uuid::from(caller.user_id)) else {
+            return Ok(());
+        };
+        if Reach::load(tx, caller.holder(), permission).await?.everything {
+            return Ok(());
+        }
+        let deep: &[Uuid] = if self.is_recursive { &self.perimeter_folders } else { &[] };
+        let is_tied = sqlx::query_scalar!(
+            r#"select is_tied_within($1, $2, $3) as "is_tied!""#,
+            UserId::from(user) as UserId,
+            deep,
+            &self.perimeter_folders
+        )
+        .fetch_one(tx.connection())
+        .await?;
+        if !is_tied {
+            objects::get_held::<User>(tx, caller, user, Permission::ChangeUser).await?;
+        }
+        Ok(())
+    }
+
     pub(super) fn for_audit(&self) -> Value {
         let Self { user, user_group, role, perimeter_folders, is_recursive } = self;
         json!({
@@ -117,6 +149,7 @@ pub async fn create(tx: &mut Tx, by: &Access<AddRoleAssignment>, new: &NewRoleAs
     let folder = objects::get_housing(tx, by.caller(), Permission::AddRoleAssignment, "folder", new.folder).await?;
     new.holding.check_seen(tx, by.caller(), None).await?;
     new.holding.demand_grantable(tx, by.caller(), Permission::AddRoleAssignment).await?;
+    new.holding.demand_not_drafted(tx, by.caller(), Permission::AddRoleAssignment, None).await?;
     let id: RoleAssignmentId = tx.new_id();
     sqlx::query!(
         "insert into role_assignments (organization_id, id, folder_id, name, description, user_id, user_group_id, role_id,

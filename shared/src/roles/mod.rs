@@ -13,7 +13,7 @@ pub use write::{NewRole, RolePatch, change, create, delete};
 use crate::access::{Access, ViewRole};
 use crate::db::Tx;
 use crate::error::Result;
-use crate::objects::{self, Kind, Object, Wanted};
+use crate::objects::{self, Kind, Object, Wanted, only_seen};
 use crate::page::{Listed, Page, PageRequest, Sort};
 
 /// A role.
@@ -78,9 +78,10 @@ pub struct RoleFilter {
 
 /// The roles that the caller sees.
 pub async fn list(tx: &mut Tx, by: &Access<ViewRole>, filter: &RoleFilter, page: &PageRequest) -> Result<Page<Role>> {
+    let folders = only_seen(tx, by.caller(), Kind::Folder, filter.folders.as_deref()).await?;
     objects::list(tx, by, page, |query| {
         query.ids(filter.ids.clone());
-        query.any("o.folder_id", filter.folders.clone());
+        query.any("o.folder_id", folders);
         query.compare("o.permissions @> ", filter.permission.clone().map(|permission| vec![permission]));
         query.search(&["o.name", "coalesce(o.description, '')"], page.search.as_deref());
     })

@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::Role;
+use super::{BuiltinRole, Role};
 use crate::access::{
     Access, AddRole, Caller, ChangeRole, DeleteRole, Permission, Rights, cannot_grant, demand_grantable,
 };
@@ -47,6 +47,7 @@ pub async fn create(tx: &mut Tx, by: &Access<AddRole>, new: &NewRole) -> Result<
     let description = check_description(&mut check, new.description.as_deref());
     check_permissions(&mut check, &new.permissions);
     check.done()?;
+    demand_free(&name)?;
     let permissions = in_order(&new.permissions);
     crate::access::lock(tx).await?;
     let folder = objects::get_housing(tx, by.caller(), Permission::AddRole, "folder", new.folder).await?;
@@ -87,12 +88,11 @@ pub async fn change(
     let description = patch.description.as_ref().map(|text| check_description(&mut check, text.as_deref()));
     check_permissions(&mut check, patch.permissions.as_ref().map_or(&[], Edit::named));
     check.done()?;
+    name.as_deref().map_or(Ok(()), demand_free)?;
     let rights = Rights::lock(tx, by.caller()).await?;
     let old: Role = objects::get_to_change(tx, by.caller(), id.into(), Permission::ChangeRole, if_version).await?;
-    let folder = match patch.folder.filter(|folder| *folder != old.folder_id) {
-        Some(to) => Some(objects::get_housing(tx, by.caller(), Permission::AddRole, "folder", Some(to)).await?),
-        None => None,
-    };
+    let folder =
+        objects::get_new_housing::<Role>(tx, by.caller(), Permission::AddRole, old.folder_id, patch.folder).await?;
     let permissions = patch
         .permissions
         .as_ref()
@@ -174,6 +174,14 @@ fn in_order(codenames: &[String]) -> Vec<String> {
 
 fn without(all: &[String], others: &[String]) -> Vec<String> {
     all.iter().filter(|name| !others.contains(name)).cloned().collect()
+}
+
+/// A role that is called like a built-in one would be taken for it, wherever it lies.
+fn demand_free(name: &str) -> Result<(), Refusal> {
+    if BuiltinRole::find(&name.to_lowercase()).is_some() {
+        return Err(Refusal::conflict("name_taken", "A built-in role has this name."));
+    }
+    Ok(())
 }
 
 fn taken(error: sqlx::Error) -> Error {

@@ -13,7 +13,7 @@ pub use write::{NewTeam, TeamPatch, change, create, delete};
 use crate::access::{Access, ViewTeam};
 use crate::db::Tx;
 use crate::error::Result;
-use crate::objects::{self, Kind, Object, Wanted, resolve};
+use crate::objects::{self, Kind, Object, Wanted};
 use crate::page::{Listed, Page, PageRequest, Sort};
 
 /// A team.
@@ -88,16 +88,11 @@ const OF_THEM: &str = "::uuid[]) u join lateral (\
 
 /// The teams that the caller sees. Whose teams he asks for, he must see, too: else the answer would tell of someone who is hidden.
 pub async fn list(tx: &mut Tx, by: &Access<ViewTeam>, filter: &TeamFilter, page: &PageRequest) -> Result<Page<Team>> {
-    let mut users = filter.users.clone();
-    if let Some(asked) = &mut users {
-        let mut wanted = Wanted::default();
-        wanted.all(Kind::User, asked);
-        let names = resolve(tx, by.caller(), wanted).await?;
-        asked.retain(|user| names.get(Kind::User, *user).is_some());
-    }
+    let users = objects::only_seen(tx, by.caller(), Kind::User, filter.users.as_deref()).await?;
+    let folders = objects::only_seen(tx, by.caller(), Kind::Folder, filter.folders.as_deref()).await?;
     objects::list(tx, by, page, |query| {
         query.ids(filter.ids.clone());
-        query.any("o.folder_id", filter.folders.clone());
+        query.any("o.folder_id", folders);
         query.enclosed(WITH_SOMEONE, users, OF_THEM);
         query.search(&["o.name", "coalesce(o.description, '')"], page.search.as_deref());
     })

@@ -100,10 +100,7 @@ pub async fn change(
     check.done()?;
     lock(tx).await?;
     let old: Team = objects::get_to_change(tx, caller, id.into(), Permission::ChangeTeam, if_version).await?;
-    let folder = match patch.folder.filter(|folder| *folder != old.folder_id) {
-        Some(to) => Some(objects::get_housing(tx, caller, Permission::AddTeam, "folder", Some(to)).await?),
-        None => None,
-    };
+    let folder = objects::get_new_housing::<Team>(tx, caller, Permission::AddTeam, old.folder_id, patch.folder).await?;
     let people = People::after(tx, caller, Some(&old), patch).await?;
     sqlx::query!(
         "update teams set name = coalesce($3, name), description = case when $4 then $5 else description end,

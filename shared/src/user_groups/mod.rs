@@ -12,7 +12,7 @@ pub use write::{NewUserGroup, UserGroupPatch, change, create, delete};
 use crate::access::{Access, ViewUserGroup};
 use crate::db::Tx;
 use crate::error::Result;
-use crate::objects::{self, Kind, Object, Wanted};
+use crate::objects::{self, Kind, Object, Wanted, only_seen};
 use crate::page::{Listed, Page, PageRequest, Sort};
 
 /// A group.
@@ -82,9 +82,10 @@ pub async fn list(
     filter: &UserGroupFilter,
     page: &PageRequest,
 ) -> Result<Page<UserGroup>> {
+    let folders = only_seen(tx, by.caller(), Kind::Folder, filter.folders.as_deref()).await?;
     objects::list(tx, by, page, |query| {
         query.ids(filter.ids.clone());
-        query.any("o.folder_id", filter.folders.clone());
+        query.any("o.folder_id", folders);
         query.search(&["o.name", "coalesce(o.description, '')"], page.search.as_deref());
     })
     .await

@@ -77,10 +77,9 @@ pub async fn change(
     crate::access::lock(tx).await?;
     let old: UserGroup =
         objects::get_to_change(tx, by.caller(), id.into(), Permission::ChangeUserGroup, if_version).await?;
-    let folder = match patch.folder.filter(|folder| *folder != old.folder_id) {
-        Some(to) => Some(objects::get_housing(tx, by.caller(), Permission::AddUserGroup, "folder", Some(to)).await?),
-        None => None,
-    };
+    let folder =
+        objects::get_new_housing::<UserGroup>(tx, by.caller(), Permission::AddUserGroup, old.folder_id, patch.folder)
+            .await?;
     sqlx::query!(
         "update user_groups set name = coalesce($3, name), description = case when $4 then $5 else description end,
              folder_id = coalesce($6, folder_id), is_published = coalesce($7, is_published), version = version + 1,

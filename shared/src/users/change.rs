@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::create::{MAX_GROUPS, check_observation, check_username, taken};
 use super::{User, demand_superuser, lock, may_manage, name_part};
-use crate::access::{Access, Caller, ChangeUser, DeleteUser, Oneself, Permission, Rights};
+use crate::access::{Access, Caller, ChangeUser, DeleteUser, Oneself, Permission, Rights, session_required};
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::email_address::{EmailAddress, key};
@@ -85,19 +85,31 @@ impl UserPatch {
         self.first_name.as_deref().map(|text| check.take(name_part("first_name", text)));
         self.last_name.as_deref().map(|text| check.take(name_part("last_name", text)));
         check_observation(&mut check, self.observation.as_ref().and_then(|o| o.as_deref()));
+        if let Some(profile) = &self.profile {
+            json::check_object(&mut check, "profile", profile);
+        }
+        let groups = self.user_groups.as_ref().map_or(0, |groups| groups.named().len());
+        check.that(groups <= MAX_GROUPS, "user_groups", "too_many", "At most 100 groups.");
         check.done()?;
         Ok(email)
     }
 }
 
-/// Changes a user: anyone, with `change_user`; one's own names, without.
+/// Changes a user: anyone, with `change_user`; one's own names, without. More of oneself only in person: who holds a token must
+/// not get hold of its owner's mailbox, and so of all that the token's scope leaves out.
 ///
-/// Errors: 403 `permission_denied`, `outranked`, `superuser_only`, `cannot_grant`; 409 `last_superuser`, `last_administrator`,
-/// `cannot_change_oneself`, `already_member`, `username_taken`; 412.
+/// Errors: 403 `permission_denied`, `session_required`, `outranked`, `superuser_only`, `cannot_grant`; 409 `last_superuser`,
+/// `last_administrator`, `cannot_change_oneself`, `already_member`, `username_taken`, `too_many_groups`, `profile_too_large`; 412.
 pub async fn change(tx: &mut Tx, by: &Access<Oneself>, id: UserId, change: &Replacement) -> Result<User> {
     let caller = by.caller();
     let is_self = id == caller.user_id;
     let email = change.patch.check()?;
+    if is_self {
+        caller.demand_own()?;
+        if caller.session().is_none() && !change.patch.is_only_names() {
+            return Err(session_required().into());
+        }
+    }
     let rights = Rights::lock(tx, caller).await?;
     if !(is_self && change.patch.is_only_names()) {
         caller.may::<ChangeUser>(tx).await?;
@@ -114,11 +126,10 @@ pub async fn change(tx: &mut Tx, by: &Access<Oneself>, id: UserId, change: &Repl
         let seen = resolve(tx, caller, wanted).await?;
         new.user_groups = groups.apply_to_seen(&old.user_groups, |group| seen.get(Kind::UserGroup, *group).is_some());
     }
-    let mut check = Check::default();
-    json::check_object(&mut check, "profile", &new.profile);
-    check.that(new.user_groups.len() <= MAX_GROUPS, "user_groups", "too_many", "At most 100 groups.");
-    check.done()?;
-    if !is_self {
+    check_size(&new)?;
+    if is_self {
+        demand_same_standing(tx, caller, &old, &new).await?;
+    } else {
         may_manage(tx, caller, id).await?;
     }
     if old.is_superuser != new.is_superuser {
@@ -143,6 +154,27 @@ pub async fn change(tx: &mut Tx, by: &Access<Oneself>, id: UserId, change: &Repl
     let fields = changed_fields(&old, &new);
     tx.audit(Event::new("user.changed", "user", id, &new.email).with(serde_json::json!({ "fields": fields }))).await?;
     objects::load(tx, id.into()).await
+}
+
+/// What is too much only together with what was there is the object's fault, not the request's.
+fn check_size(new: &User) -> Result<(), Refusal> {
+    if new.user_groups.len() > MAX_GROUPS {
+        return Err(Refusal::conflict("too_many_groups", "With these, it would be in more than 100 groups."));
+    }
+    let mut check = Check::default();
+    json::check_object(&mut check, "profile", &new.profile);
+    let detail = "Merged into what is there, the profile would have more than 16 KiB.";
+    check.done().map_err(|_| Refusal::conflict("profile_too_large", detail))
+}
+
+/// What limits someone's account is for others to set and to lift, unless he is superuser.
+async fn demand_same_standing(tx: &mut Tx, caller: &Caller, old: &User, new: &User) -> Result<()> {
+    let standing = |user: &User| (user.is_active, user.is_third_party, user.keep_local_login, user.expiry_date);
+    if standing(old) == standing(new) || caller.holder().is_superuser(tx).await? {
+        return Ok(());
+    }
+    let detail = "Nobody changes by himself whether, how and until when he may sign in.";
+    Err(Refusal::conflict("cannot_change_oneself", detail).into())
 }
 
 fn merged(old: &User, patch: &UserPatch, email: Option<EmailAddress>) -> User {

@@ -16,7 +16,7 @@ pub use delete::{cascade, delete};
 pub(crate) use expiry::is_near;
 pub use expiry::{end_some, notify_some};
 
-use crate::access::{self, Access, Caller, Permission, ViewUser};
+use crate::access::{self, Access, Caller, Permission, Reach, ViewUser};
 use crate::db::Tx;
 use crate::error::{Check, FieldError, Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
@@ -120,6 +120,8 @@ const IN_GROUPS: &str = "exists (select from user_group_members m where m.organi
 
 /// The users that the caller sees: the people of the folders over which he holds `view_user`, and himself.
 pub async fn list(tx: &mut Tx, by: &Access<ViewUser>, filter: &UserFilter, page: &PageRequest) -> Result<Page<User>> {
+    let groups = objects::only_seen(tx, by.caller(), Kind::UserGroup, filter.user_groups.as_deref()).await?;
+    let sees_roles = !Reach::load(tx, by.caller().holder(), Permission::ViewRole).await?.is_empty();
     objects::list(tx, by, page, |query| {
         query.ids(filter.ids.clone());
         query.equals("o.email_key", filter.email.as_deref().map(crate::email_address::key));
@@ -130,7 +132,10 @@ pub async fn list(tx: &mut Tx, by: &Access<ViewUser>, filter: &UserFilter, page:
         query.equals("o.keep_local_login", filter.keep_local_login);
         query.equals("o.expiry_date", filter.expiry_date);
         query.equals(IS_APPROVER, filter.is_approver);
-        query.enclosed(IN_GROUPS, filter.user_groups.clone(), "))");
+        if filter.is_approver.is_some() && !sees_roles {
+            query.condition(false);
+        }
+        query.enclosed(IN_GROUPS, groups, "))");
         query.compare("o.id <> ", filter.exclude_current.then_some(Uuid::from(by.caller().user_id)));
         query.search(&["o.email", "o.username", "o.first_name", "o.last_name"], page.search.as_deref());
     })
