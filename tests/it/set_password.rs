@@ -184,7 +184,7 @@ async fn every_way_to_a_password_goes_by_the_organizations_length() {
     reset(short[1]).await.no_content();
     let session = sign_in(short[1]).await.ok();
     let bob = stranger.with_authorization(session["token"].as_str().map(|t| format!("Bearer {t}")).as_deref());
-    bob.enroll(&app.clock).await;
+    bob.enroll_with(short[1], &app.clock).await;
     let body = json!({ "old_password": short[1], "new_password": short[2], "confirm_new_password": short[2] });
     bob.post("/iam/change-password", body).await.no_content();
 

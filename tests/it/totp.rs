@@ -10,6 +10,10 @@ fn remove(caller: &Caller, code: &str) -> harness::Call {
     caller.delete("/iam/totp").json(json!({ "code": code }))
 }
 
+fn confirm(caller: &Caller, code: &str) -> harness::Call {
+    caller.post("/iam/totp", json!({ "code": code, "password": PASSWORD }))
+}
+
 /// Signs the administrator of acme in with a code.
 fn with_code(caller: &Caller, code: &str) -> harness::Call {
     caller.sign_in_with_code("acme", "admin@acme.example", PASSWORD, code)
@@ -34,8 +38,8 @@ async fn a_second_factor_is_set_up_in_two_steps_and_demanded_from_then_on() {
 
     let phone = Authenticator::of(&begun, &app.clock);
     let replaced = Authenticator::of(&first, &app.clock);
-    admin.post("/iam/totp", json!({ "code": replaced.code() })).await.invalid("code", "invalid_code");
-    let answer = admin.post("/iam/totp", json!({ "code": phone.code() })).await.ok();
+    confirm(&admin, &replaced.code()).await.invalid("code", "invalid_code");
+    let answer = confirm(&admin, &phone.code()).await.ok();
     let codes = answer["recovery_codes"].as_array().expect("codes");
     assert!(codes.len() == 10 && codes.iter().all(|code| code.as_str().is_some_and(|code| code.len() == 27)));
     let on = admin.get("/iam/totp").await.ok();
@@ -219,6 +223,79 @@ async fn switching_on_ends_sessions_that_were_begun_with_less() {
 }
 
 #[tokio::test]
+async fn a_stolen_session_can_t_switch_a_second_factor_on() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let token = admin.post("/iam/auth-tokens", json!({ "name": "backups" })).await.created();
+    let program = admin.with_authorization(token["token"].as_str().map(|token| format!("Bearer {token}")).as_deref());
+    program.get("/iam/current-user").await.ok();
+    let phone = Authenticator::of(&admin.post("/iam/totp", json!({})).await.created(), &app.clock);
+    admin.post("/iam/totp", json!({ "code": phone.code() })).await.invalid("password", "required");
+    let guess = |password: &str| admin.post("/iam/totp", json!({ "code": phone.code(), "password": password }));
+    for _ in 0..10 {
+        guess("not his password").await.invalid("password", "wrong_password");
+    }
+    guess(PASSWORD).await.problem(429, "too_many_attempts");
+    app.clock.advance(minutes(60));
+    guess(PASSWORD).await.ok();
+
+    // Its owner hears of it, and what was begun with less ends.
+    program.get("/iam/current-user").await.problem(401, "not_authenticated");
+    app.settle().await;
+    let told = app.mailbox().last_to(&admin.email).await;
+    assert!(told.subject().contains("second factor is on"), "{}", told.subject());
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn whoever_has_no_password_switches_a_second_factor_on_without_one() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    app.database().execute("update users set is_local = false, password_hash = null").await;
+    let phone = Authenticator::of(&admin.post("/iam/totp", json!({})).await.created(), &app.clock);
+    admin.post("/iam/totp", json!({ "code": phone.code() })).await.ok();
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_session_that_ends_just_now_changes_no_credential() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let mut people = Vec::new();
+    for name in ["ann", "ben", "cid", "dan", "eva", "fay"] {
+        people.push(admin.member(&format!("{name}@example.com"), "reader").await);
+    }
+    let [ann, ben, cid, dan, eva, fay] = &people[..] else { panic!("six people") };
+    let pending = Authenticator::of(&ben.post("/iam/totp", json!({})).await.created(), &app.clock);
+    let (of_cid, _) = cid.enroll(&app.clock).await;
+    let (of_dan, _) = dan.enroll(&app.clock).await;
+    let new = "zebras knit lemon ladders";
+    let change = json!({ "old_password": PASSWORD, "new_password": new, "confirm_new_password": new });
+    let changes: [(&Caller, Method, &str, Value); 6] = [
+        (ann, Method::POST, "/iam/totp", json!({})),
+        (ben, Method::POST, "/iam/totp", json!({ "code": pending.code(), "password": PASSWORD })),
+        (cid, Method::POST, "/iam/totp/recovery-codes", json!({ "code": of_cid.code() })),
+        (dan, Method::DELETE, "/iam/totp", json!({ "code": of_dan.code() })),
+        (eva, Method::POST, "/iam/change-password", change),
+        (fay, Method::POST, "/iam/auth-tokens", json!({ "name": "backups" })),
+    ];
+    for (caller, method, path, body) in changes {
+        let end = format!(
+            "with ended as (delete from sessions where user_id = '{0}'), locked as (select from users where id = '{0}' for update)
+             select from locked",
+            caller.id
+        );
+        let held = app.database().hold(&end).await;
+        let (answer, ()) = tokio::join!(async { caller.call(method, path).json(body).await }, async {
+            app.database().until_someone_waits().await;
+            held.release().await;
+        });
+        answer.problem(401, "not_authenticated");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn an_administrator_removes_the_second_factor_of_someone_who_has_lost_it() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
@@ -291,7 +368,7 @@ async fn what_is_no_code_is_refused_whatever_it_is() {
     admin.post("/iam/totp", json!({})).await.created();
     for code in ["", " ", "12345", "1234567", "+12345", "-12345", "１２３４５６", "0x1234", &"9".repeat(100_000)]
     {
-        let answer = admin.post("/iam/totp", json!({ "code": code })).await;
+        let answer = confirm(&admin, code).await;
         assert!(answer.status == 400 || answer.status == 429, "{}", answer.whole());
         app.clock.advance(minutes(2));
     }

@@ -9,6 +9,7 @@ mod reset;
 mod set;
 
 pub use change::{Change, change, change_by_ticket, preview_change};
+pub(crate) use change::{changed_meanwhile, demand_own, get_own};
 pub use hashing::Hasher;
 pub(crate) use policy::policy_of;
 pub use policy::{Wearer, check_policy, check_same};

@@ -7,15 +7,17 @@ mod remove;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub use enroll::{Enrollment, begin, confirm};
+pub use enroll::{Enrollment, Proof, begin, confirm};
 pub use recovery::{RecoveryCodes, replace};
 pub use remove::{remove, reset};
 
-use crate::access::{Access, InPerson};
+use crate::access::{Access, Caller, InPerson};
 use crate::db::Tx;
 use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
+use crate::passwords;
 use crate::seal::{Sealed, Seals};
+use crate::sessions::lock_caller;
 
 /// Wrong codes in a row that cost nothing.
 const FREE_ATTEMPTS: i32 = 5;
@@ -31,16 +33,20 @@ pub struct Status {
     pub is_pending: bool,
     pub confirmed_at: Option<DateTime<Utc>>,
     pub recovery_codes_left: i64,
+    /// Whether switching it on takes the password: of whoever signs in with one.
+    pub takes_password: bool,
 }
 
 /// How the caller's second factor stands.
 pub async fn status(tx: &mut Tx, by: &Access<InPerson>) -> Result<Status> {
+    let user = by.caller().user_id;
+    let takes_password = passwords::get_own(tx, user).await?.hash.is_some();
     let row = sqlx::query!(
         r#"select t.confirmed_at, (select count(*) from recovery_codes r
                where r.organization_id = t.organization_id and r.user_id = t.user_id) as "left!"
            from totp_secrets t where t.organization_id = $1 and t.user_id = $2"#,
         tx.organization_id() as OrganizationId,
-        by.caller().user_id as UserId
+        user as UserId
     )
     .fetch_optional(tx.connection())
     .await?;
@@ -50,6 +56,7 @@ pub async fn status(tx: &mut Tx, by: &Access<InPerson>) -> Result<Status> {
         is_pending: row.is_some() && confirmed_at.is_none(),
         confirmed_at,
         recovery_codes_left: row.map_or(0, |row| row.left),
+        takes_password,
     })
 }
 
@@ -195,8 +202,9 @@ pub(crate) async fn demand_at_sign_in(mut tx: Tx, seals: &Seals, user: UserId, c
 }
 
 /// The same, of someone who is signed in and changes something about his second factor.
-async fn demand_of_caller(mut tx: Tx, seals: &Seals, user: UserId, code: &str) -> Result<Tx> {
-    let factor = lock_enabled(&mut tx, user).await?.ok_or_else(not_enabled)?;
+async fn demand_of_caller(mut tx: Tx, seals: &Seals, caller: &Caller, code: &str) -> Result<Tx> {
+    lock_caller(&mut tx, caller).await?;
+    let factor = lock_enabled(&mut tx, caller.user_id).await?.ok_or_else(not_enabled)?;
     demand(tx, seals, &factor, code, wrong_code).await
 }
 
