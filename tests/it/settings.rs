@@ -76,6 +76,7 @@ async fn settings_are_for_whoever_may_change_the_organization() {
 async fn passwords_are_shorter_than_fifteen_only_where_a_second_factor_is_demanded() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
+    admin.enroll(&app.clock).await;
     let set = |body: Value| admin.patch("/settings", body).into_future();
     set(json!({ "password_min_length": 14 })).await.problem(409, "short_passwords_need_mfa");
     set(json!({ "password_min_length": 8, "mfa_required": true })).await.ok();
@@ -101,6 +102,7 @@ async fn the_length_of_passwords_holds_for_the_next_one() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
     let bob = admin.member("bob@example.com", "reader").await;
+    bob.enroll(&app.clock).await;
     admin.patch("/settings", json!({ "password_min_length": 40 })).await.ok();
     let change = |new: &str| {
         let body = json!({ "old_password": harness::PASSWORD, "new_password": new, "confirm_new_password": new });
