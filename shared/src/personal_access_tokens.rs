@@ -222,10 +222,15 @@ async fn demand_manager(tx: &mut Tx, by: &Access<Oneself>, owner: UserId) -> Res
     }
 }
 
-/// Ends all of a user's tokens. They are deleted: what was killed stays dead.
+/// Ends all of a user's tokens. They are deleted: what was killed stays dead. Locked in the order of their ids, as by whoever
+/// shortens them all.
 pub(crate) async fn kill_all(tx: &mut Tx, user: UserId) -> Result<u64> {
     let killed = sqlx::query!(
-        "delete from personal_access_tokens where organization_id = $1 and user_id = $2",
+        "with doomed as (
+             select organization_id, id from personal_access_tokens where organization_id = $1 and user_id = $2
+             order by id for update)
+         delete from personal_access_tokens t using doomed
+         where t.organization_id = doomed.organization_id and t.id = doomed.id",
         tx.organization_id() as OrganizationId,
         user as UserId
     )
@@ -237,8 +242,12 @@ pub(crate) async fn kill_all(tx: &mut Tx, user: UserId) -> Result<u64> {
 /// Moves the end of every token that would live longer than so many days, counted from when it was made.
 pub(crate) async fn shorten_all(tx: &mut Tx, most_days: i32) -> Result<u64> {
     let shortened = sqlx::query!(
-        "update personal_access_tokens set expires_at = created_at + make_interval(days => $2)
-         where organization_id = $1 and expires_at > created_at + make_interval(days => $2)",
+        "with long as (
+             select organization_id, id from personal_access_tokens
+             where organization_id = $1 and expires_at > created_at + make_interval(days => $2)
+             order by id for update)
+         update personal_access_tokens t set expires_at = t.created_at + make_interval(days => $2) from long
+         where t.organization_id = long.organization_id and t.id = long.id",
         tx.organization_id() as OrganizationId,
         most_days
     )
