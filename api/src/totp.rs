@@ -118,6 +118,9 @@ impl Api {
     /// and the present `password`: 200, and it is on. Every other session of the caller and all his personal access tokens end,
     /// for they were begun with less, and a mail tells about it; the answer has ten recovery codes.
     ///
+    /// It takes no `Idempotency-Key`: a repeated first step gives another secret, and a repeated second one is refused, for it is
+    /// on.
+    ///
     /// A code is good once, and for thirty seconds before and after its time. After five wrong ones in a row, codes of the
     /// app are not looked at for a minute after each wrong one; recovery codes always are.
     ///
@@ -166,7 +169,8 @@ impl Api {
 
     /// Get new recovery codes
     ///
-    /// For a code of the app or a recovery code. The codes before are dead. Errors: 400 `invalid_code` at `code`; 403
+    /// For a code of the app or a recovery code. The codes before are dead. It takes no `Idempotency-Key`: a repeated request is
+    /// refused, for its code was used. Errors: 400 `invalid_code` at `code`; 403
     /// `session_required` with a personal access token; 409 `totp_not_enabled`; 429 `too_many_codes`.
     #[oai(
         path = "/orgs/:organization_slug/iam/totp/recovery-codes",
@@ -188,7 +192,8 @@ impl Api {
 
     /// Remove the second factor of someone who has lost it
     ///
-    /// Needs `set_password`, and everything that this user holds. The user's sessions end, and a mail tells about it. Errors:
+    /// Needs `set_password`, and everything that this user holds. The user's sessions and personal access tokens end,
+    /// and a mail tells about it. Errors:
     /// 403 `outranked`; 409 `totp_not_enabled`, `cannot_change_oneself`: one's own is switched off by `iam_remove_totp`.
     #[oai(path = "/orgs/:organization_slug/users/:id/totp", method = "delete", operation_id = "reset_totp")]
     async fn reset(

@@ -248,7 +248,7 @@ async fn whoever_was_given_a_password_chooses_another_one_before_he_gets_in() {
         browser.press("Save").await;
     };
     choose(given).await;
-    browser.until_it_says("has set").await;
+    browser.until_it_says("This is the present password").await;
     browser.screenshot("password-change-refused").await;
     choose("several unrelated zebras juggle").await;
     browser.until_it_says("new password is saved").await;

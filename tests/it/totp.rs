@@ -52,7 +52,11 @@ async fn a_second_factor_is_set_up_in_two_steps_and_demanded_from_then_on() {
     let stranger = app.anonymous();
     stranger.sign_in("acme", &admin.email, PASSWORD).await.problem(401, "mfa_required");
     stranger.sign_in("acme", &admin.email, "a wrong password").await.problem(401, "invalid_credentials");
-    with_code(&stranger, "").await.problem(401, "invalid_code");
+    with_code(&stranger, " ").await.problem(401, "mfa_required");
+    with_code(&stranger, "12345").await.problem(401, "invalid_code");
+    let refused = admin.get("/audit-events?action=session.refused").await.ok();
+    let reasons = refused["results"].as_array().into_iter().flatten().map(|event| &event["details"]["reason"]);
+    assert!(reasons.eq([&json!("wrong_password"), &json!("wrong_code")].into_iter().rev()), "{refused}");
     app.clock.advance(seconds(30));
     let code = phone.code();
     let wrong = stranger.sign_in_with_code("acme", &admin.email, "a wrong password", &code).await;
@@ -292,6 +296,55 @@ async fn a_session_that_ends_just_now_changes_no_credential() {
         });
         answer.problem(401, "not_authenticated");
     }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_second_step_on_the_page_makes_a_client_familiar_and_asks_again_after_a_wait() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let (phone, recovery) = admin.enroll(&app.clock).await;
+    let stranger = app.anonymous();
+    let send = |path: &str, cookie: &str, form: String| {
+        let call = stranger.call(Method::POST, &format!("{}{path}", app.url())).header("origin", app.url());
+        call.header("cookie", cookie).body("application/x-www-form-urlencoded", form)
+    };
+    let fail = async || {
+        for _ in 0..9 {
+            stranger.sign_in("acme", &admin.email, "not his password").await.problem(401, "invalid_credentials");
+        }
+    };
+    fail().await;
+    let form = format!("organization=acme&username={}&password={PASSWORD}", admin.email).replace(' ', "+");
+    let first = send("/sign-in", "", form).await;
+    let cookie = first.header("set-cookie").split(';').next().expect("a ticket").to_owned();
+    for _ in 0..5 {
+        assert_eq!(send("/sign-in/code", &cookie, "code=12345".to_owned()).await.status, 401);
+    }
+    let slowed = send("/sign-in/code", &cookie, format!("code={}", phone.code())).await;
+    assert!(slowed.status == 429 && !slowed.header("retry-after").is_empty(), "{}", slowed.whole());
+    assert!(slowed.text.contains("id=\"sign-in-code\""), "the form is there to try again: {}", slowed.text);
+    let done = send("/sign-in/code", &cookie, format!("code={}", recovery[0])).await;
+    assert_eq!((done.status.as_u16(), done.header("location")), (303, "/"), "{}", done.whole());
+    fail().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_new_password_through_a_mailed_link_leaves_the_second_factor() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let (phone, _) = admin.enroll(&app.clock).await;
+    app.settle().await;
+    app.mailbox().read_all();
+    let stranger = app.anonymous().under("acme");
+    stranger.post("/iam/password-reset", json!({ "email": admin.email })).await.accepted();
+    let token = app.mailbox().last_to(&admin.email).await.link().token();
+    let new = "zebras knit lemon ladders";
+    let body = json!({ "token": token, "new_password": new, "confirm_new_password": new });
+    stranger.post("/iam/password-reset/confirm", body).await.no_content();
+    stranger.sign_in("acme", &admin.email, new).await.problem(401, "mfa_required");
+    stranger.sign_in_with_code("acme", &admin.email, new, &phone.code()).await.ok();
     app.finish().await;
 }
 

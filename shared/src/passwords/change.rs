@@ -74,7 +74,7 @@ pub(crate) fn changed_meanwhile() -> Refusal {
 
 /// What the page shows that asks the holder of such a ticket for a password. Changes nothing.
 pub async fn preview_change(db: &Db, keys: &SignInKeys, ticket: &str) -> Result<PasswordPreview> {
-    let ticket = Ticket::read(ticket).ok_or_else(sessions::sign_in_again)?;
+    let ticket = Ticket::read(&keys.tickets, TicketKind::PasswordChange, ticket).ok_or_else(sessions::sign_in_again)?;
     let (mut tx, email) =
         sessions::begin_with(db, keys, TicketKind::PasswordChange, &ticket, Origin::default()).await?;
     let row = sqlx::query!(
@@ -96,7 +96,7 @@ pub async fn preview_change(db: &Db, keys: &SignInKeys, ticket: &str) -> Result<
     })
 }
 
-/// Chooses a password in place of one that an administrator has set, with the ticket that a sign-in gave instead of a
+/// Chooses a password in place of one that an administrator has set, or that is too short by now, with the ticket that a sign-in gave instead of a
 /// session. A ticket works once, for the password that was just shown.
 ///
 /// Errors: 400 `password_unchanged` at `new_password`, and what the policy refuses; 401 `sign_in_again`.
@@ -109,14 +109,14 @@ pub async fn change_by_ticket(
 ) -> Result<()> {
     let kind = TicketKind::PasswordChange;
     // One of another organization is none.
-    let ticket = Ticket::read(ticket).filter(|ticket| Some(&ticket.tenant) == tenant);
+    let ticket = Ticket::read(&door.keys.tickets, kind, ticket).filter(|ticket| Some(&ticket.tenant) == tenant);
     let ticket = ticket.ok_or_else(sessions::sign_in_again)?;
     let (mut tx, email) = sessions::begin_with(door.db, door.keys, kind, &ticket, origin.clone()).await?;
     let user = get_own(&mut tx, ticket.user_id).await?;
     drop(tx);
     check_policy("new_password", new, user.min_length, &Wearer { email: &email, organization: &user.organization })?;
     if door.hasher.verify(new, user.hash).await? {
-        let detail = "This is the password that an administrator has set. Choose one that only you know.";
+        let detail = "This is the present password. Choose another one, which only you know.";
         return Err(Refusal::invalid_field("new_password", "password_unchanged", detail).into());
     }
     let hash = door.hasher.hash(new).await?;

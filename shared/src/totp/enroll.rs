@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use totp_rs::Totp;
 
-use super::{Factor, demand, lock, recovery, wrong_code};
+use super::{Factor, demand, lock, recovery};
 use crate::access::{Access, InPerson, Origin};
 use crate::audit::Event;
 use crate::db::Tx;
@@ -115,7 +115,7 @@ pub async fn confirm(
         return Err(passwords::changed_meanwhile().into());
     }
     let factor = demand_pending(&mut tx, caller.user_id).await?;
-    let mut tx = demand(tx, &door.keys.seals, &factor, &proof.code, wrong_code).await?;
+    let mut tx = demand(tx, &door.keys.seals, &factor, &proof.code).await?;
     switch_on(&mut tx, caller.user_id).await?;
     let codes = recovery::renew(&mut tx, caller.user_id).await?;
     sessions::kill_all(&mut tx, caller.user_id, caller.session()).await?;
