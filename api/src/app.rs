@@ -59,10 +59,11 @@ impl App {
         }
     }
 
-    /// What came of a link. One that is none of ours counts against whoever sent it.
+    /// What came of a link, or of what else is carried from one step to the next. One that is none of ours, or dead, counts
+    /// against whoever sent it.
     pub(crate) async fn of_link<T>(&self, origin: &Origin, outcome: Result<T, Error>) -> Result<T, Error> {
         if let Err(Error::Refused(refusal)) = &outcome
-            && refusal.code == "link_dead"
+            && ["link_dead", "session_token_dead", "sign_in_again"].contains(&refusal.code)
         {
             self.limiter.wrong_link(origin).await?;
         }

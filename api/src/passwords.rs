@@ -150,7 +150,8 @@ impl Api {
     ///
     /// With a `change_token` no `Authorization` is needed, and none may be sent. A token works once, within ten minutes, and
     /// not under another organization's slug. Sign in with the new password afterwards. Errors: 400 `password_unchanged` at
-    /// `new_password`; 401 `sign_in_again` for a token that is not, or no longer, good.
+    /// `new_password`; 401 `sign_in_again` for a token that is not, or no longer, good; 429 `too_many_attempts` after many of
+    /// these.
     #[oai(path = "/orgs/:organization_slug/iam/change-password", method = "post", operation_id = "iam_change_password")]
     async fn change(
         &self,
@@ -177,7 +178,9 @@ impl Api {
             (Changing::ByTicket(origin), Some(ticket)) => {
                 same?;
                 let tenant = Tenant::find(&app.db, &organization_slug).await?;
-                passwords::change_by_ticket(&app.door(), tenant.as_ref(), &ticket, &new, origin).await?;
+                let changed =
+                    passwords::change_by_ticket(&app.door(), tenant.as_ref(), &ticket, &new, origin.clone()).await;
+                app.of_link(&origin, changed).await?;
             }
             (Changing::ByTicket(_), None) => return Err(sessions::not_signed_in().into()),
         }
@@ -187,9 +190,13 @@ impl Api {
     /// Set someone's password
     ///
     /// For someone whom no mail reaches; whom it does is better helped by `iam_password_reset`, with which nobody but the user
-    /// ever knows the password. Needs `set_password`, and everything that this user holds. The user's sessions end, links to
-    /// choose a password die, and a mail tells about it. The next sign-in with this password is answered with 403
+    /// ever knows the password. Needs `set_password`, and everything that this user holds. The user's sessions and personal
+    /// access tokens end, links to choose a password die, and a mail tells about it, for whoever sets a password can sign in
+    /// with it where there is no second factor. The next sign-in with this password is answered with 403
     /// `password_change_required`, and leads to a password that only the user knows.
+    ///
+    /// It takes no `Idempotency-Key`, for nothing that tells about the password is kept to compare a repeated request with. Sent
+    /// again, it sets the same password again.
     ///
     /// Errors: 400 `not_found` at `user`, or for a password that is not good; 403 `outranked`; 409
     /// `cannot_change_oneself`, `no_local_login`, `set_password_disabled` where the organization's settings forbid it.

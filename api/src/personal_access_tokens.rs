@@ -128,8 +128,9 @@ impl Api {
     ///
     /// For a program of one's own: it does what you may, as of the moment it does it, within its scope. It can't do what takes a
     /// session: make or list tokens, begin or end sessions, change the password. It dies at its end, by `delete_auth_token`, by
-    /// `iam_logoutall`, by a password reset, and when its owner is deactivated, deleted, past his expiry date or someone of
-    /// another company.
+    /// `iam_logoutall`, by a password reset, by a change of the password that asks for it or was demanded, when a second factor
+    /// is switched on or an administrator removes it or sets the password, and when its owner is deactivated, deleted, past his
+    /// expiry date or someone of another company.
     /// Errors: 403 `session_required`, `third_party_user`; 409 `too_many_tokens` (a user has 50 at most),
     /// `secret_already_shown` for a repeated request.
     #[oai(path = "/orgs/:organization_slug/iam/auth-tokens", method = "post", operation_id = "create_auth_token")]

@@ -102,7 +102,8 @@ fn mfa_required() -> Problem {
 }
 
 fn password_change_required(ticket: SecretString) -> Problem {
-    let detail = "An administrator has set this password. Choose one of your own with the change_token.";
+    let detail =
+        "An administrator has set this password, or it is too short by now. Choose another one with the change_token.";
     Problem { change_token: Some(ticket), ..Problem::new(StatusCode::FORBIDDEN, "password_change_required", detail) }
 }
 
@@ -115,7 +116,8 @@ impl Api {
     ///
     /// Whoever knows the password is told more. With a second factor: 401 `mfa_required` without a `code`, 401 `invalid_code`
     /// with one that is wrong, too old or used before, 429 `too_many_codes` for a minute after the fifth wrong one in a row.
-    /// Where an administrator has set the password: 403 `password_change_required`, with a `change_token` that
+    /// Where an administrator has set the password, or it is shorter than the organization demands by now and there is no second
+    /// factor: 403 `password_change_required`, with a `change_token` that
     /// `iam_change_password` takes in place of a session. Where the organization demands a second factor and there is none:
     /// a session that does nothing but set one up.
     #[oai(path = "/orgs/:organization_slug/iam/login", method = "post", operation_id = "iam_login")]

@@ -6,7 +6,7 @@ use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use tenantry_shared::access::{InPerson, SetPassword};
-use tenantry_shared::totp::{self, RecoveryCodes, Status};
+use tenantry_shared::totp::{self, Proof, RecoveryCodes, Status};
 use uuid::Uuid;
 
 use crate::app::App;
@@ -33,17 +33,19 @@ pub(crate) struct StatusOut {
 
 impl From<Status> for StatusOut {
     fn from(status: Status) -> Self {
-        let Status { is_enabled, is_pending, confirmed_at, recovery_codes_left } = status;
+        let Status { is_enabled, is_pending, confirmed_at, recovery_codes_left, takes_password: _ } = status;
         Self { is_enabled, is_pending, confirmed_at, recovery_codes_left }
     }
 }
 
-/// Nothing, to begin; a code of the app, to switch on.
+/// Nothing, to begin; a code of the app and the password, to switch on.
 #[derive(Object)]
 #[oai(deny_unknown_fields)]
 pub(crate) struct TotpIn {
     /// The code that the app shows for the secret.
     code: Option<String>,
+    /// The present password, with a code. Whoever signs in without one needs none.
+    password: Option<String>,
 }
 
 /// A proof that one has the second factor.
@@ -113,14 +115,18 @@ impl Api {
     ///
     /// In two steps (RFC 6238: SHA-1, six digits, thirty seconds). Without a `code`: 201 with a new secret for an authenticator
     /// app; nothing is demanded yet, and asking again gives another one in its place. With the `code` that the app then shows:
-    /// 200, and it is on. Every other session of the caller ends, for it was begun with less; the answer has ten recovery
-    /// codes.
+    /// and the present `password`: 200, and it is on. Every other session of the caller and all his personal access tokens end,
+    /// for they were begun with less, and a mail tells about it; the answer has ten recovery codes.
+    ///
+    /// It takes no `Idempotency-Key`: a repeated first step gives another secret, and a repeated second one is refused, for it is
+    /// on.
     ///
     /// A code is good once, and for thirty seconds before and after its time. After five wrong ones in a row, codes of the
     /// app are not looked at for a minute after each wrong one; recovery codes always are.
     ///
-    /// Errors: 400 `invalid_code` at `code`; 403 `session_required` with a personal access token; 409 `totp_not_begun`,
-    /// `totp_already_enabled`; 429 `too_many_codes`.
+    /// Errors: 400 `invalid_code` at `code`, `required` or `wrong_password` at `password`; 403 `session_required` with a
+    /// personal access token; 409 `totp_not_begun`, `totp_already_enabled`, `password_changed_meanwhile`; 429 `too_many_codes`,
+    /// `too_many_attempts` after many wrong passwords.
     #[oai(path = "/orgs/:organization_slug/iam/totp", method = "post", operation_id = "iam_set_up_totp")]
     async fn set_up(
         &self,
@@ -131,12 +137,12 @@ impl Api {
         body: Body<TotpIn>,
     ) -> ApiResult<Progress> {
         let (mut tx, by) = app.enter::<InPerson>(&caller.0, &organization_slug).await?;
-        let seals = &app.sign_in_keys.seals;
         if let Some(code) = body.0.code {
-            let codes = totp::confirm(tx, &by, seals, &code).await?;
+            let proof = Proof { code, password: body.0.password.map(Into::into) };
+            let codes = totp::confirm(&app.door(), tx, &by, proof, caller.0.origin.clone()).await?;
             return Ok(Progress::On(Json(codes.into())));
         }
-        let enrollment = totp::begin(&mut tx, &by, seals).await?;
+        let enrollment = totp::begin(&mut tx, &by, &app.sign_in_keys.seals).await?;
         tx.commit().await?;
         let (secret, otpauth_url) = (enrollment.secret(), enrollment.otpauth_url()?);
         Ok(Progress::Begun(Json(TotpSecret { secret, otpauth_url })))
@@ -163,7 +169,8 @@ impl Api {
 
     /// Get new recovery codes
     ///
-    /// For a code of the app or a recovery code. The codes before are dead. Errors: 400 `invalid_code` at `code`; 403
+    /// For a code of the app or a recovery code. The codes before are dead. It takes no `Idempotency-Key`: a repeated request is
+    /// refused, for its code was used. Errors: 400 `invalid_code` at `code`; 403
     /// `session_required` with a personal access token; 409 `totp_not_enabled`; 429 `too_many_codes`.
     #[oai(
         path = "/orgs/:organization_slug/iam/totp/recovery-codes",
@@ -185,7 +192,8 @@ impl Api {
 
     /// Remove the second factor of someone who has lost it
     ///
-    /// Needs `set_password`, and everything that this user holds. The user's sessions end, and a mail tells about it. Errors:
+    /// Needs `set_password`, and everything that this user holds. The user's sessions and personal access tokens end,
+    /// and a mail tells about it. Errors:
     /// 403 `outranked`; 409 `totp_not_enabled`, `cannot_change_oneself`: one's own is switched off by `iam_remove_totp`.
     #[oai(path = "/orgs/:organization_slug/users/:id/totp", method = "delete", operation_id = "reset_totp")]
     async fn reset(

@@ -10,12 +10,12 @@ use crate::access::{Access, Credential, InPerson, ManageTokens, Oneself, Permiss
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::error::{Check, Error, Kind, Refusal, Result};
-use crate::ids::{OrganizationId, PersonalAccessTokenId, SessionId, UserId};
+use crate::ids::{OrganizationId, PersonalAccessTokenId, UserId};
 use crate::objects;
 use crate::page::{Listed, Page, PageRequest, Query, Sort};
 use crate::schedules::Part;
 use crate::secret::{Token, TokenKind};
-use crate::sessions::not_signed_in;
+use crate::sessions::lock_caller;
 use crate::users::User;
 
 /// How many live ones a user can have.
@@ -150,28 +150,15 @@ async fn get_most_days(tx: &mut Tx) -> Result<i32> {
 /// may have one now.
 async fn demand_owner(tx: &mut Tx, by: &Access<InPerson>) -> Result<()> {
     let caller = by.caller();
-    let owner = sqlx::query!(
-        "select is_third_party from users
-         where organization_id = $1 and id = $2 and is_active and (expiry_date is null or expiry_date >= $3)
-         for no key update",
+    lock_caller(tx, caller).await?;
+    let is_third_party = sqlx::query_scalar!(
+        "select is_third_party from users where organization_id = $1 and id = $2",
         tx.organization_id() as OrganizationId,
-        caller.user_id as UserId,
-        tx.now().date_naive()
-    )
-    .fetch_optional(tx.connection())
-    .await?
-    .ok_or_else(not_signed_in)?;
-    let is_signed_in = sqlx::query_scalar!(
-        r#"select exists (select from sessions where organization_id = $1 and id = $2) as "is_there!""#,
-        tx.organization_id() as OrganizationId,
-        caller.session() as Option<SessionId>
+        caller.user_id as UserId
     )
     .fetch_one(tx.connection())
     .await?;
-    if !is_signed_in {
-        return Err(not_signed_in().into());
-    }
-    if owner.is_third_party {
+    if is_third_party {
         let detail = "Someone of another company can't have a personal access token.";
         return Err(Refusal::forbidden("third_party_user", detail).into());
     }
@@ -235,10 +222,15 @@ async fn demand_manager(tx: &mut Tx, by: &Access<Oneself>, owner: UserId) -> Res
     }
 }
 
-/// Ends all of a user's tokens. They are deleted: what was killed stays dead.
+/// Ends all of a user's tokens. They are deleted: what was killed stays dead. Locked in the order of their ids, as by whoever
+/// shortens them all.
 pub(crate) async fn kill_all(tx: &mut Tx, user: UserId) -> Result<u64> {
     let killed = sqlx::query!(
-        "delete from personal_access_tokens where organization_id = $1 and user_id = $2",
+        "with doomed as (
+             select organization_id, id from personal_access_tokens where organization_id = $1 and user_id = $2
+             order by id for update)
+         delete from personal_access_tokens t using doomed
+         where t.organization_id = doomed.organization_id and t.id = doomed.id",
         tx.organization_id() as OrganizationId,
         user as UserId
     )
@@ -250,8 +242,12 @@ pub(crate) async fn kill_all(tx: &mut Tx, user: UserId) -> Result<u64> {
 /// Moves the end of every token that would live longer than so many days, counted from when it was made.
 pub(crate) async fn shorten_all(tx: &mut Tx, most_days: i32) -> Result<u64> {
     let shortened = sqlx::query!(
-        "update personal_access_tokens set expires_at = created_at + make_interval(days => $2)
-         where organization_id = $1 and expires_at > created_at + make_interval(days => $2)",
+        "with long as (
+             select organization_id, id from personal_access_tokens
+             where organization_id = $1 and expires_at > created_at + make_interval(days => $2)
+             order by id for update)
+         update personal_access_tokens t set expires_at = t.created_at + make_interval(days => $2) from long
+         where t.organization_id = long.organization_id and t.id = long.id",
         tx.organization_id() as OrganizationId,
         most_days
     )

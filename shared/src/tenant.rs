@@ -24,9 +24,10 @@ impl Tenant {
     /// The organization of a slug, whatever its case; none where it is unknown or deleted. Proves nothing about a caller:
     /// only for operations that a stranger may begin.
     pub async fn find(db: &Db, slug: &str) -> Result<Option<Self>> {
-        let row = sqlx::query!(r#"select organization_id as "id!: OrganizationId" from find_organization($1)"#, slug)
-            .fetch_optional(db.pool())
-            .await?;
+        let row =
+            sqlx::query!(r#"select organization_id as "id!: OrganizationId" from find_organization($1)"#, ascii(slug))
+                .fetch_optional(db.pool())
+                .await?;
         Ok(row.map(|row| Self::proven(row.id)))
     }
 
@@ -35,6 +36,11 @@ impl Tenant {
     pub fn id(&self) -> OrganizationId {
         self.id
     }
+}
+
+/// A slug that is not ASCII is nobody's, though some of its letters have small ones that are: none is as good as it.
+fn ascii(slug: &str) -> &str {
+    if slug.is_ascii() { slug } else { "" }
 }
 
 /// Whom a stranger asks for by a slug, and who keeps the record of it: the organization itself, or, where there is none of
@@ -54,7 +60,7 @@ impl Addressee {
                    union all
                    select organization_id, false from find_organization($2)) found
                order by is_there desc limit 1"#,
-            slug,
+            ascii(slug),
             platform_slug
         )
         .fetch_optional(db.pool())

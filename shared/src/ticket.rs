@@ -21,10 +21,12 @@ pub(crate) enum TicketKind {
     PasswordChange,
 }
 
-/// Mints and checks tickets: `organization.user.end.HMAC-SHA256`, in base64url. The HMAC also covers a state of the user
-/// that using the ticket changes, so that it works once and dies with what it was made for.
+/// Mints and checks tickets: `organization.user.end.seal.HMAC-SHA256`, in base64url. The seal is an HMAC too, of what is before
+/// it: whose ticket it is, is believed of one of ours only, and nobody locks rows by made-up ones. The HMAC behind it also covers
+/// a state of the user that using the ticket changes, so that it works once and dies with what it was made for.
 #[derive(Clone)]
 pub(crate) struct Tickets {
+    seal: [u8; 32],
     code: [u8; 32],
     password_change: [u8; 32],
 }
@@ -36,8 +38,10 @@ impl std::fmt::Debug for Tickets {
 }
 
 const PAYLOAD: usize = 16 + 16 + 8;
+/// Bytes of the seal: 128 bits, which nobody guesses in the minutes that a ticket lives.
+const SEAL: usize = 16;
 
-/// What a ticket says, which proves nothing until it is compared with the state of its user.
+/// What a ticket of ours says, which proves nothing until it is compared with the state of its user.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     pub(crate) tenant: Tenant,
@@ -47,13 +51,15 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// Reads one; none if it has not the form of one.
-    pub(crate) fn read(text: &str) -> Option<Self> {
+    /// Reads one; none if it is none of ours, or of another kind.
+    pub(crate) fn read(keys: &Tickets, kind: TicketKind, text: &str) -> Option<Self> {
         if text.len() > 128 {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (payload, mac) = bytes.split_first_chunk::<PAYLOAD>()?;
+        let (payload, rest) = bytes.split_first_chunk::<PAYLOAD>()?;
+        let (seal, mac) = rest.split_first_chunk::<SEAL>()?;
+        keys.seal(kind, payload).verify_truncated_left(seal).ok()?;
         let organization_id: OrganizationId = Uuid::from_slice(&payload[..16]).ok()?.into();
         let user_id = Uuid::from_slice(&payload[16..32]).ok()?.into();
         Some(Self { tenant: Tenant::proven(organization_id), user_id, payload: *payload, mac: mac.to_vec() })
@@ -69,9 +75,18 @@ impl Tickets {
     /// Derives the keys.
     pub(crate) fn new(key: &SecretKey) -> Result<Self> {
         Ok(Self {
+            seal: key.derive("tenantry/ticket/seal/1")?,
             code: key.derive("tenantry/ticket/code/1")?,
             password_change: key.derive("tenantry/ticket/password-change/1")?,
         })
+    }
+
+    fn seal(&self, kind: TicketKind, payload: &[u8]) -> Hmac<Sha256> {
+        let kind = match kind {
+            TicketKind::Code => b'c',
+            TicketKind::PasswordChange => b'p',
+        };
+        hmac(&self.seal, &[&[kind], payload])
     }
 
     fn mac(&self, kind: TicketKind, payload: &[u8], state: &[u8]) -> Hmac<Sha256> {
@@ -79,11 +94,7 @@ impl Tickets {
             TicketKind::Code => &self.code,
             TicketKind::PasswordChange => &self.password_change,
         };
-        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-        mac.update(payload);
-        mac.update(state);
-        mac
+        hmac(key, &[payload, state])
     }
 
     /// A ticket for a user, until `ends_at`, for as long as his state stays.
@@ -98,7 +109,9 @@ impl Tickets {
         let mut bytes = Uuid::from(tenant.id()).as_bytes().to_vec();
         bytes.extend_from_slice(Uuid::from(user).as_bytes());
         bytes.extend_from_slice(&ends_at.timestamp().to_be_bytes());
+        let seal = self.seal(kind, &bytes).finalize().into_bytes();
         let mac = self.mac(kind, &bytes, state).finalize().into_bytes();
+        bytes.extend_from_slice(&seal[..SEAL]);
         bytes.extend_from_slice(&mac);
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -108,6 +121,13 @@ impl Tickets {
         ticket.ends_at().is_some_and(|end| now < end)
             && self.mac(kind, &ticket.payload, state).verify_slice(&ticket.mac).is_ok()
     }
+}
+
+fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> Hmac<Sha256> {
+    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    parts.iter().for_each(|part| mac.update(part));
+    mac
 }
 
 #[cfg(test)]
@@ -124,7 +144,7 @@ mod tests {
         let minutes = TimeDelta::minutes;
         let text = tickets.mint(TicketKind::Code, &tenant, Uuid::from_u128(2).into(), now + minutes(5), b"state");
         let good = |text: &str, kind, at, state: &[u8]| {
-            Ticket::read(text).is_some_and(|ticket| tickets.is_good(kind, &ticket, at, state))
+            Ticket::read(&tickets, kind, text).is_some_and(|ticket| tickets.is_good(kind, &ticket, at, state))
         };
         assert!(text.len() <= 128 && good(&text, TicketKind::Code, now, b"state"));
         assert!(good(&text, TicketKind::Code, now + minutes(5) - TimeDelta::seconds(1), b"state"));
@@ -137,6 +157,12 @@ mod tests {
             let changed = String::from_utf8(bytes).expect("ASCII");
             assert!(!good(&changed, TicketKind::Code, now, b"state"), "changed at {at}");
         }
+        // What is said of whom is believed of none that was changed.
+        let other = tickets.mint(TicketKind::Code, &tenant, Uuid::from_u128(3).into(), now, b"state");
+        let forged = format!("{}{}", &other[..54], &text[54..]);
+        assert!(Ticket::read(&tickets, TicketKind::Code, &text).is_some());
+        assert!(Ticket::read(&tickets, TicketKind::Code, &forged).is_none());
+        assert!(Ticket::read(&tickets, TicketKind::PasswordChange, &text).is_none());
         for bad in ["", "AAAA", &text[..text.len() - 4], &text.repeat(2), &text[..54]] {
             assert!(!good(bad, TicketKind::Code, now, b"state"), "{bad}");
         }

@@ -150,10 +150,15 @@ impl Caller {
 
     /// Sets up a second factor. Answers the app, whose next code is not used yet, and the recovery codes.
     pub async fn enroll(&self, clock: &Clock) -> (Authenticator, Vec<String>) {
+        self.enroll_with(PASSWORD, clock).await
+    }
+
+    /// The same, of someone who has another password than [`PASSWORD`].
+    pub async fn enroll_with(&self, password: &str, clock: &Clock) -> (Authenticator, Vec<String>) {
         // At the beginning of a step: it does not end while a test uses its codes.
         clock.advance(TimeDelta::seconds(30 - clock.now().timestamp().rem_euclid(30)));
         let app = Authenticator::of(&self.post("/iam/totp", json!({})).await.created(), clock);
-        let answer = self.post("/iam/totp", json!({ "code": app.code_in(-1) })).await.ok();
+        let answer = self.post("/iam/totp", json!({ "code": app.code_in(-1), "password": password })).await.ok();
         let codes = answer["recovery_codes"].as_array().into_iter().flatten().filter_map(Value::as_str);
         (app, codes.map(str::to_owned).collect())
     }

@@ -47,6 +47,7 @@ fn every_requirement_of_who_one_is_and_what_he_may_do_is_there_once_and_says_som
     assert_eq!(found, wanted.iter().collect::<Vec<_>>());
     for (number, shown) in &rows {
         assert!(!shown.is_empty(), "{number} says nothing");
+        assert!(!shown.contains("open: ("), "{number} does not say in words what is missing");
     }
 }
 

@@ -248,7 +248,7 @@ async fn whoever_was_given_a_password_chooses_another_one_before_he_gets_in() {
         browser.press("Save").await;
     };
     choose(given).await;
-    browser.until_it_says("has set").await;
+    browser.until_it_says("This is the present password").await;
     browser.screenshot("password-change-refused").await;
     choose("several unrelated zebras juggle").await;
     browser.until_it_says("new password is saved").await;
@@ -280,11 +280,17 @@ async fn where_a_second_factor_is_demanded_the_pages_lead_to_one() {
     browser.screenshot_of_all("second-factor-scan").await;
     let secret = browser.run("return document.querySelector('#secret').textContent").await;
     let phone = Authenticator::of_secret(secret.as_str().expect("a secret"), &app.clock);
+    browser.fill("Code", &phone.code()).await;
+    browser.fill("Password", "not his password").await;
+    browser.press("Switch on").await;
+    browser.until_it_says("This is not your password").await;
     browser.fill("Code", "12345").await;
+    browser.fill("Password", PASSWORD).await;
     browser.press("Switch on").await;
     browser.until_it_says("This code is wrong").await;
     browser.screenshot("second-factor-refused").await;
     browser.fill("Code", &phone.code()).await;
+    browser.fill("Password", PASSWORD).await;
     browser.press("Switch on").await;
     browser.until_it_says("recovery codes").await;
     browser.prefer("dark").await;

@@ -5,7 +5,7 @@ use serde_json::json;
 use tenantry_worker::mail::{
     AccountExpiringMail, Branding, Context, InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail,
     InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, PasswordSetMail, Rendered,
-    SecondFactorRemovedMail, WelcomeMail, render,
+    SecondFactorEnabledMail, SecondFactorRemovedMail, WelcomeMail, render,
 };
 
 const LANGUAGES: [&str; 3] = ["en", "de", "fr"];
@@ -37,6 +37,7 @@ fn naming(mail: Mail, name: &str) -> Mail {
         Mail::InvitationReminder(mail) => InvitationReminderMail { organization, inviter, role, ..mail }.into(),
         Mail::AccountExpiring(mail) => AccountExpiringMail { organization, first_name, ..mail }.into(),
         Mail::PasswordSet(mail) => PasswordSetMail { organization, first_name, ..mail }.into(),
+        Mail::SecondFactorEnabled(mail) => SecondFactorEnabledMail { organization, first_name, ..mail }.into(),
         Mail::SecondFactorRemoved(mail) => SecondFactorRemovedMail { organization, first_name, ..mail }.into(),
     }
 }

@@ -98,6 +98,28 @@ async fn a_reset_link_is_dead_under_another_slug_and_when_it_was_changed() {
 }
 
 #[tokio::test]
+async fn a_reset_link_of_whoever_may_not_sign_in_any_more_is_dead() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let bob = admin.member("bob@example.com", "reader").await;
+    let stranger = app.anonymous().under("acme");
+    app.settle().await;
+    app.mailbox().read_all();
+    stranger.post("/iam/password-reset", json!({ "email": bob.email })).await.accepted();
+    let token = app.mailbox().last_to("bob@example.com").await.link().token();
+    for (ended, undone) in
+        [("is_local = false", "is_local = true"), ("expiry_date = '2020-01-01'", "expiry_date = null")]
+    {
+        let update = |what| format!("update users set {what} where email = 'bob@example.com'");
+        app.database().execute(&update(ended)).await;
+        stranger.post("/iam/password-reset/confirm", confirmation(&token, OTHER)).await.problem(404, "link_dead");
+        app.database().execute(&update(undone)).await;
+    }
+    stranger.post("/iam/password-reset/confirm", confirmation(&token, OTHER)).await.no_content();
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn nobody_s_mailbox_is_flooded_with_resets() {
     let app = TestApp::start().await;
     app.organization("acme").administrator().await;

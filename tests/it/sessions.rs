@@ -279,3 +279,13 @@ async fn a_sign_in_leaves_its_time_and_nothing_of_the_password() {
     assert!(stored.iter().all(|row| !row.to_string().contains(again.token())));
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_slug_that_is_not_ascii_is_nobodys() {
+    let app = TestApp::start().await;
+    let admin = app.organization("kilo").administrator().await;
+    // The sign of kelvins, whose small letter is a k.
+    app.anonymous().sign_in("\u{212a}ilo", &admin.email, PASSWORD).await.problem(401, "invalid_credentials");
+    app.anonymous().sign_in("KILO", &admin.email, PASSWORD).await.ok();
+    app.finish().await;
+}

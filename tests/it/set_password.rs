@@ -94,6 +94,30 @@ async fn a_change_token_is_good_for_ten_minutes_its_organization_and_unchanged()
 }
 
 #[tokio::test]
+async fn a_made_up_change_token_waits_for_nobody_and_many_of_them_are_slowed_down() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let bob = admin.member("bob@example.com", "reader").await;
+    set(&admin, bob.id, SET).await.ok();
+    let stranger = app.anonymous().under("acme");
+    let token = change_token(&app, "bob@example.com", SET).await;
+    let other = if &token[60..61] == "A" { "B" } else { "A" };
+    let forged = format!("{}{other}{}", &token[..60], &token[61..]);
+    // Who is meant is not believed: his row is not asked for.
+    let held = app.database().hold("select from users for update").await;
+    change(&stranger, &forged, OTHER).await.problem(401, "sign_in_again");
+    held.release().await;
+    let mut refused = 1;
+    while change(&stranger, &forged, OTHER).await.status == 401 {
+        refused += 1;
+        assert!(refused < 100, "they are limited");
+    }
+    change(&stranger, "x", OTHER).await.problem(429, "too_many_attempts");
+    change(&stranger, &token, OTHER).await.no_content();
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn of_two_who_use_one_change_token_one_wins() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
@@ -151,6 +175,24 @@ async fn a_change_token_is_given_to_nobody_without_the_second_factor() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_too_short_by_now_is_changed_at_the_next_sign_in_unless_there_is_a_second_factor() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    admin.member("bob@example.com", "reader").await;
+    let (phone, _) = admin.enroll(&app.clock).await;
+    let longer = PASSWORD.chars().count() + 1;
+    admin.patch("/settings", json!({ "password_min_length": longer })).await.ok();
+    let stranger = app.anonymous().under("acme");
+    stranger.sign_in_with_code("acme", &admin.email, PASSWORD, &phone.code()).await.ok();
+    let token = change_token(&app, "bob@example.com", PASSWORD).await;
+    change(&stranger, &token, PASSWORD).await.invalid("new_password", "password_too_short");
+    let long = "several unrelated zebras juggle lemon ladders at noon";
+    change(&stranger, &token, long).await.no_content();
+    stranger.sign_in("acme", "bob@example.com", long).await.ok();
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn every_way_to_a_password_goes_by_the_organizations_length() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
@@ -184,7 +226,7 @@ async fn every_way_to_a_password_goes_by_the_organizations_length() {
     reset(short[1]).await.no_content();
     let session = sign_in(short[1]).await.ok();
     let bob = stranger.with_authorization(session["token"].as_str().map(|t| format!("Bearer {t}")).as_deref());
-    bob.enroll(&app.clock).await;
+    bob.enroll_with(short[1], &app.clock).await;
     let body = json!({ "old_password": short[1], "new_password": short[2], "confirm_new_password": short[2] });
     bob.post("/iam/change-password", body).await.no_content();
 

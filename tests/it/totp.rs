@@ -10,6 +10,10 @@ fn remove(caller: &Caller, code: &str) -> harness::Call {
     caller.delete("/iam/totp").json(json!({ "code": code }))
 }
 
+fn confirm(caller: &Caller, code: &str) -> harness::Call {
+    caller.post("/iam/totp", json!({ "code": code, "password": PASSWORD }))
+}
+
 /// Signs the administrator of acme in with a code.
 fn with_code(caller: &Caller, code: &str) -> harness::Call {
     caller.sign_in_with_code("acme", "admin@acme.example", PASSWORD, code)
@@ -34,8 +38,8 @@ async fn a_second_factor_is_set_up_in_two_steps_and_demanded_from_then_on() {
 
     let phone = Authenticator::of(&begun, &app.clock);
     let replaced = Authenticator::of(&first, &app.clock);
-    admin.post("/iam/totp", json!({ "code": replaced.code() })).await.invalid("code", "invalid_code");
-    let answer = admin.post("/iam/totp", json!({ "code": phone.code() })).await.ok();
+    confirm(&admin, &replaced.code()).await.invalid("code", "invalid_code");
+    let answer = confirm(&admin, &phone.code()).await.ok();
     let codes = answer["recovery_codes"].as_array().expect("codes");
     assert!(codes.len() == 10 && codes.iter().all(|code| code.as_str().is_some_and(|code| code.len() == 27)));
     let on = admin.get("/iam/totp").await.ok();
@@ -48,7 +52,11 @@ async fn a_second_factor_is_set_up_in_two_steps_and_demanded_from_then_on() {
     let stranger = app.anonymous();
     stranger.sign_in("acme", &admin.email, PASSWORD).await.problem(401, "mfa_required");
     stranger.sign_in("acme", &admin.email, "a wrong password").await.problem(401, "invalid_credentials");
-    with_code(&stranger, "").await.problem(401, "invalid_code");
+    with_code(&stranger, " ").await.problem(401, "mfa_required");
+    with_code(&stranger, "12345").await.problem(401, "invalid_code");
+    let refused = admin.get("/audit-events?action=session.refused").await.ok();
+    let reasons = refused["results"].as_array().into_iter().flatten().map(|event| &event["details"]["reason"]);
+    assert!(reasons.eq([&json!("wrong_password"), &json!("wrong_code")].into_iter().rev()), "{refused}");
     app.clock.advance(seconds(30));
     let code = phone.code();
     let wrong = stranger.sign_in_with_code("acme", &admin.email, "a wrong password", &code).await;
@@ -219,6 +227,128 @@ async fn switching_on_ends_sessions_that_were_begun_with_less() {
 }
 
 #[tokio::test]
+async fn a_stolen_session_can_t_switch_a_second_factor_on() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let token = admin.post("/iam/auth-tokens", json!({ "name": "backups" })).await.created();
+    let program = admin.with_authorization(token["token"].as_str().map(|token| format!("Bearer {token}")).as_deref());
+    program.get("/iam/current-user").await.ok();
+    let phone = Authenticator::of(&admin.post("/iam/totp", json!({})).await.created(), &app.clock);
+    admin.post("/iam/totp", json!({ "code": phone.code() })).await.invalid("password", "required");
+    let guess = |password: &str| admin.post("/iam/totp", json!({ "code": phone.code(), "password": password }));
+    for _ in 0..10 {
+        guess("not his password").await.invalid("password", "wrong_password");
+    }
+    guess(PASSWORD).await.problem(429, "too_many_attempts");
+    app.clock.advance(minutes(60));
+    guess(PASSWORD).await.ok();
+
+    // Its owner hears of it, and what was begun with less ends.
+    program.get("/iam/current-user").await.problem(401, "not_authenticated");
+    app.settle().await;
+    let told = app.mailbox().last_to(&admin.email).await;
+    assert!(told.subject().contains("second factor is on"), "{}", told.subject());
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn whoever_has_no_password_switches_a_second_factor_on_without_one() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    app.database().execute("update users set is_local = false, password_hash = null").await;
+    let phone = Authenticator::of(&admin.post("/iam/totp", json!({})).await.created(), &app.clock);
+    admin.post("/iam/totp", json!({ "code": phone.code() })).await.ok();
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_session_that_ends_just_now_changes_no_credential() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let mut people = Vec::new();
+    for name in ["ann", "ben", "cid", "dan", "eva", "fay"] {
+        people.push(admin.member(&format!("{name}@example.com"), "reader").await);
+    }
+    let [ann, ben, cid, dan, eva, fay] = &people[..] else { panic!("six people") };
+    let pending = Authenticator::of(&ben.post("/iam/totp", json!({})).await.created(), &app.clock);
+    let (of_cid, _) = cid.enroll(&app.clock).await;
+    let (of_dan, _) = dan.enroll(&app.clock).await;
+    let new = "zebras knit lemon ladders";
+    let change = json!({ "old_password": PASSWORD, "new_password": new, "confirm_new_password": new });
+    let changes: [(&Caller, Method, &str, Value); 6] = [
+        (ann, Method::POST, "/iam/totp", json!({})),
+        (ben, Method::POST, "/iam/totp", json!({ "code": pending.code(), "password": PASSWORD })),
+        (cid, Method::POST, "/iam/totp/recovery-codes", json!({ "code": of_cid.code() })),
+        (dan, Method::DELETE, "/iam/totp", json!({ "code": of_dan.code() })),
+        (eva, Method::POST, "/iam/change-password", change),
+        (fay, Method::POST, "/iam/auth-tokens", json!({ "name": "backups" })),
+    ];
+    for (caller, method, path, body) in changes {
+        let end = format!(
+            "with ended as (delete from sessions where user_id = '{0}'), locked as (select from users where id = '{0}' for update)
+             select from locked",
+            caller.id
+        );
+        let held = app.database().hold(&end).await;
+        let (answer, ()) = tokio::join!(async { caller.call(method, path).json(body).await }, async {
+            app.database().until_someone_waits().await;
+            held.release().await;
+        });
+        answer.problem(401, "not_authenticated");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn the_second_step_on_the_page_makes_a_client_familiar_and_asks_again_after_a_wait() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let (phone, recovery) = admin.enroll(&app.clock).await;
+    let stranger = app.anonymous();
+    let send = |path: &str, cookie: &str, form: String| {
+        let call = stranger.call(Method::POST, &format!("{}{path}", app.url())).header("origin", app.url());
+        call.header("cookie", cookie).body("application/x-www-form-urlencoded", form)
+    };
+    let fail = async || {
+        for _ in 0..9 {
+            stranger.sign_in("acme", &admin.email, "not his password").await.problem(401, "invalid_credentials");
+        }
+    };
+    fail().await;
+    let form = format!("organization=acme&username={}&password={PASSWORD}", admin.email).replace(' ', "+");
+    let first = send("/sign-in", "", form).await;
+    let cookie = first.header("set-cookie").split(';').next().expect("a ticket").to_owned();
+    for _ in 0..5 {
+        assert_eq!(send("/sign-in/code", &cookie, "code=12345".to_owned()).await.status, 401);
+    }
+    let slowed = send("/sign-in/code", &cookie, format!("code={}", phone.code())).await;
+    assert!(slowed.status == 429 && !slowed.header("retry-after").is_empty(), "{}", slowed.whole());
+    assert!(slowed.text.contains("id=\"sign-in-code\""), "the form is there to try again: {}", slowed.text);
+    let done = send("/sign-in/code", &cookie, format!("code={}", recovery[0])).await;
+    assert_eq!((done.status.as_u16(), done.header("location")), (303, "/"), "{}", done.whole());
+    fail().await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_new_password_through_a_mailed_link_leaves_the_second_factor() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let (phone, _) = admin.enroll(&app.clock).await;
+    app.settle().await;
+    app.mailbox().read_all();
+    let stranger = app.anonymous().under("acme");
+    stranger.post("/iam/password-reset", json!({ "email": admin.email })).await.accepted();
+    let token = app.mailbox().last_to(&admin.email).await.link().token();
+    let new = "zebras knit lemon ladders";
+    let body = json!({ "token": token, "new_password": new, "confirm_new_password": new });
+    stranger.post("/iam/password-reset/confirm", body).await.no_content();
+    stranger.sign_in("acme", &admin.email, new).await.problem(401, "mfa_required");
+    stranger.sign_in_with_code("acme", &admin.email, new, &phone.code()).await.ok();
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn an_administrator_removes_the_second_factor_of_someone_who_has_lost_it() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
@@ -291,7 +421,7 @@ async fn what_is_no_code_is_refused_whatever_it_is() {
     admin.post("/iam/totp", json!({})).await.created();
     for code in ["", " ", "12345", "1234567", "+12345", "-12345", "１２３４５６", "0x1234", &"9".repeat(100_000)]
     {
-        let answer = admin.post("/iam/totp", json!({ "code": code })).await;
+        let answer = confirm(&admin, code).await;
         assert!(answer.status == 400 || answer.status == 429, "{}", answer.whole());
         app.clock.advance(minutes(2));
     }

@@ -21,7 +21,7 @@ pub(super) async fn ask(visit: Visit) -> ApiResult<Response> {
         return Ok(response);
     }
     let token = visit.token(Kind::SessionToken)?;
-    let preview = sessions::preview_hand_over(&visit.app.db, &token).await?;
+    let preview = visit.of_link(sessions::preview_hand_over(&visit.app.db, &token).await).await?;
     let current = visit.signed_in().await?.map(|signed_in| signed_in.caller.email);
     let words = visit.words(&preview.locale);
     let values = context! {
@@ -43,7 +43,8 @@ pub(super) async fn receive(visit: Visit, sent: ForeignForm) -> ApiResult<Respon
 /// `POST /sign-in/with-token/continue`: the button.
 #[handler]
 pub(super) async fn sign_in(visit: Visit, form: Form) -> ApiResult<Response> {
-    let session = sessions::take_over(&visit.app.db, form.get("token"), visit.origin.clone()).await?;
+    let taken = sessions::take_over(&visit.app.db, form.get("token"), visit.origin.clone()).await;
+    let session = visit.of_link(taken).await?;
     let mut response = visit.begin_session(&session).await;
     visit.forget(Kind::SessionToken, &mut response);
     Ok(response)

@@ -166,9 +166,10 @@ pub(super) async fn change(visit: Visit, form: Form) -> ApiResult<Response> {
 /// The ticket in hand and what it is for, if it is still good.
 async fn preview_change(visit: &Visit) -> ApiResult<Option<(String, PasswordPreview)>> {
     let ticket = visit.ticket(Kind::PasswordChange);
-    match passwords::preview_change(&visit.app.db, &visit.app.sign_in_keys, &ticket).await {
+    let preview = passwords::preview_change(&visit.app.db, &visit.app.sign_in_keys, &ticket).await;
+    match visit.app.of_link(&visit.origin, preview).await {
         Ok(preview) => Ok(Some((ticket, preview))),
-        Err(Error::Refused(_)) => Ok(None),
+        Err(Error::Refused(refusal)) if refusal.kind == Refused::Unauthenticated => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

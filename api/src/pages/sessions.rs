@@ -7,7 +7,7 @@ use tenantry_shared::access::Oneself;
 use tenantry_shared::error::Kind as Refused;
 use tenantry_shared::objects::Kind as ObjectKind;
 use tenantry_shared::sessions::{self, Credentials, Entry};
-use tenantry_shared::{Error, organizations, users};
+use tenantry_shared::{Error, Refusal, organizations, users};
 
 use super::cookies::Kind;
 use super::forms::Form;
@@ -99,29 +99,39 @@ pub(super) fn sign_in_again(visit: &Visit, kind: Kind) -> Response {
 pub(super) async fn ask_code(visit: Visit) -> ApiResult<Response> {
     let (app, ticket) = (&visit.app, visit.ticket(Kind::SignInCode));
     if !sessions::is_unfinished(&app.db, &app.sign_in_keys, &ticket).await? {
+        app.limiter.wrong_link(&visit.origin).await?;
         return Ok(sign_in_again(&visit, Kind::SignInCode));
     }
-    visit.page("sign_in_code.html", context! { is_wrong => false })
+    show_code(&visit, StatusCode::OK, false, None)
 }
 
 /// `POST /sign-in/code`. The ticket is in a cookie of this page alone, the password nowhere.
 #[handler]
 pub(super) async fn enter_code(visit: Visit, sent: Form) -> ApiResult<Response> {
     let (app, ticket) = (&visit.app, visit.ticket(Kind::SignInCode));
-    match sessions::finish(&app.db, &app.sign_in_keys, &ticket, sent.get("code"), visit.origin.clone()).await {
+    let finished = sessions::finish(&app.door(), &ticket, sent.get("code"), visit.origin.clone()).await;
+    match visit.app.of_link(&visit.origin, finished).await {
         Ok(entry) => {
             let mut response = go_in(&visit, entry).await;
             visit.forget(Kind::SignInCode, &mut response);
             Ok(response)
         }
         Err(Error::Refused(refusal)) if refusal.code == "invalid_code" => {
-            render::page(visit.words(""), "sign_in_code.html", StatusCode::UNAUTHORIZED, context! { is_wrong => true })
+            show_code(&visit, StatusCode::UNAUTHORIZED, true, None)
+        }
+        Err(Error::Refused(Refusal { code: "too_many_codes", kind: Refused::TooOften(seconds), .. })) => {
+            show_code(&visit, StatusCode::TOO_MANY_REQUESTS, false, Some(seconds))
+                .map(|page| retry_after(page, seconds))
         }
         Err(Error::Refused(refusal)) if refusal.kind == Refused::Unauthenticated => {
             Ok(sign_in_again(&visit, Kind::SignInCode))
         }
         Err(error) => Err(error.into()),
     }
+}
+
+fn show_code(visit: &Visit, status: StatusCode, is_wrong: bool, wait: Option<u64>) -> ApiResult<Response> {
+    render::page(visit.words(""), "sign_in_code.html", status, context! { is_wrong, wait })
 }
 
 fn form(slug: &str, username: &str) -> Value {

@@ -7,12 +7,13 @@ use qrcode::QrCode;
 use qrcode::render::svg;
 use tenantry_shared::access::{Access, InPerson};
 use tenantry_shared::db::Tx;
-use tenantry_shared::error::FieldError;
-use tenantry_shared::{organizations, totp};
+use tenantry_shared::error::Kind as Refused;
+use tenantry_shared::totp::{self, Proof};
+use tenantry_shared::{Error, Refusal, organizations};
 
 use super::forms::Form;
 use super::render;
-use super::visit::{Visit, branding, field_errors, see_other, wrong_fields};
+use super::visit::{Visit, branding, field_errors, retry_after, see_other, wrong_fields};
 use crate::auth::SignedIn;
 use crate::problem::{ApiResult, Problem};
 
@@ -35,15 +36,20 @@ pub(super) async fn set_up(visit: Visit, form: Form) -> ApiResult<Response> {
     let Some(signed_in) = visit.signed_in().await? else { return Ok(see_other(super::SIGN_IN)) };
     let (mut tx, by) = visit.app.enter_own::<InPerson>(&signed_in).await?;
     let look = look(&mut tx, &by).await?;
-    let (seals, code) = (&visit.app.sign_in_keys.seals, form.get("code"));
+    let takes_password = totp::status(&mut tx, &by).await?.takes_password;
+    let look = context! { takes_password, ..look };
     if form.has("code") {
-        let (status, values) = match totp::confirm(tx, &by, seals, code).await {
-            Ok(codes) => (StatusCode::OK, context! { step => "codes", codes => codes.expose() }),
-            Err(error) => (StatusCode::BAD_REQUEST, wrong_code(&visit, &wrong_fields(error)?)),
+        let proof = Proof { code: form.get("code").to_owned(), password: Some(form.secret("password")) };
+        let origin = visit.origin.clone();
+        return match totp::confirm(&visit.app.door(), tx, &by, proof, origin).await {
+            Ok(codes) => {
+                let values = context! { step => "codes", codes => codes.expose(), ..look };
+                page(&visit, &signed_in, StatusCode::OK, values)
+            }
+            Err(error) => again(&visit, &signed_in, error, look),
         };
-        return page(&visit, &signed_in, status, context! { ..values, ..look });
     }
-    let enrollment = totp::begin(&mut tx, &by, seals).await?;
+    let enrollment = totp::begin(&mut tx, &by, &visit.app.sign_in_keys.seals).await?;
     tx.commit().await?;
     let values = context! {
         step => "scan",
@@ -54,8 +60,13 @@ pub(super) async fn set_up(visit: Visit, form: Form) -> ApiResult<Response> {
 }
 
 /// The secret is not shown again: it is in the app, or one begins anew.
-fn wrong_code(visit: &Visit, errors: &[FieldError]) -> Value {
-    context! { step => "again", errors => field_errors(visit.words(""), errors, 0) }
+fn again(visit: &Visit, signed_in: &SignedIn, error: Error, look: Value) -> ApiResult<Response> {
+    if let Error::Refused(Refusal { kind: Refused::TooOften(seconds), .. }) = error {
+        let values = context! { step => "again", wait => seconds, ..look };
+        return page(visit, signed_in, StatusCode::TOO_MANY_REQUESTS, values).map(|page| retry_after(page, seconds));
+    }
+    let errors = field_errors(visit.words(""), &wrong_fields(error)?, 0);
+    page(visit, signed_in, StatusCode::BAD_REQUEST, context! { step => "again", errors, ..look })
 }
 
 /// How the caller's organization looks, and whether it leaves him a choice.
@@ -66,7 +77,7 @@ async fn look(tx: &mut Tx, by: &Access<InPerson>) -> ApiResult<Value> {
 }
 
 fn page(visit: &Visit, signed_in: &SignedIn, status: StatusCode, values: Value) -> ApiResult<Response> {
-    let defaults = context! { errors => Vec::<Value>::new(), email => &*signed_in.caller.email };
+    let defaults = context! { errors => Vec::<Value>::new(), wait => (), email => &*signed_in.caller.email };
     render::page(visit.words(""), "second_factor.html", status, context! { ..values, ..defaults })
 }
 

@@ -87,6 +87,10 @@ pub enum Content {
         first_name: String,
         set_at: DateTime<Utc>,
     },
+    SecondFactorEnabled {
+        first_name: String,
+        enabled_at: DateTime<Utc>,
+    },
     SecondFactorRemoved {
         first_name: String,
         removed_at: DateTime<Utc>,
@@ -199,6 +203,7 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
             }
             // Whatever came after: he must hear of what someone else did.
             Kind::PasswordSet => Some(Content::PasswordSet { first_name, set_at: row.created_at }),
+            Kind::SecondFactorEnabled => Some(Content::SecondFactorEnabled { first_name, enabled_at: row.created_at }),
             Kind::SecondFactorRemoved => Some(Content::SecondFactorRemoved { first_name, removed_at: row.created_at }),
             Kind::InvitationAccepted => invitee.map(|invitee| Content::InvitationAccepted {
                 inviter_first_name: first_name,

@@ -51,12 +51,14 @@ pub enum Kind {
     AccountExpiring,
     /// To a user whose password an administrator has set.
     PasswordSet,
+    /// To a user who has switched a second factor on.
+    SecondFactorEnabled,
     /// To a user whose second factor an administrator has removed.
     SecondFactorRemoved,
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Invitation,
         Self::Welcome,
         Self::PasswordReset,
@@ -67,6 +69,7 @@ impl Kind {
         Self::InvitationReminder,
         Self::AccountExpiring,
         Self::PasswordSet,
+        Self::SecondFactorEnabled,
         Self::SecondFactorRemoved,
     ];
 
@@ -84,6 +87,7 @@ impl Kind {
             Self::InvitationReminder => "invitation_reminder",
             Self::AccountExpiring => "account_expiring",
             Self::PasswordSet => "password_set",
+            Self::SecondFactorEnabled => "second_factor_enabled",
             Self::SecondFactorRemoved => "second_factor_removed",
         }
     }

@@ -146,9 +146,25 @@ impl Limiter {
 
     /// An attempt to sign in, by what was typed, whether there is such an account or not.
     pub async fn sign_in(&self, slug: &str, username: &str, origin: &Origin) -> Result<Attempt> {
-        let (slug, username, client) = (slug.to_lowercase(), email_address::key(username), network(origin));
+        self.take("sign_in", self.of_sign_in(slug, username, origin)).await
+    }
+
+    /// A sign-in succeeded whose attempt was given back when its first step was done: this client begins anew, and is familiar.
+    pub(crate) async fn signed_in(&self, slug: &str, username: &str, origin: &Origin) {
+        let mut buckets = self.of_sign_in(slug, username, origin);
+        // Of the others nothing is left to be given back.
+        buckets.strict.truncate(1);
+        if let Some(siege) = &mut buckets.siege {
+            siege.is_on = true;
+        }
+        Attempt { limiter: self.clone(), buckets }.succeeded().await;
+    }
+
+    fn of_sign_in(&self, slug: &str, username: &str, origin: &Origin) -> Buckets {
+        // Slugs are ASCII: letters that are small ones of ASCII in some alphabet only make no other bucket of one.
+        let (slug, username, client) = (slug.to_ascii_lowercase(), email_address::key(username), network(origin));
         let rates = &self.0.rates;
-        let buckets = Buckets {
+        Buckets {
             strict: vec![
                 (self.key("pair", &[&slug, &username, &client]), rates.limit_account_and_client),
                 (self.key("client", &[&client]), rates.limit_client),
@@ -159,13 +175,12 @@ impl Limiter {
                 waited: self.key("waited", &[&slug, &username, &client]),
                 familiar: self.key("familiar", &[&slug, &username, &client]),
             }),
-        };
-        self.take("sign_in", buckets).await
+        }
     }
 
     /// A request for a new password: each counts. There is no limit of the account alone, for a stranger could use it up.
     pub async fn password_reset(&self, slug: &str, email: &str, origin: &Origin) -> Result<()> {
-        let (slug, email, client) = (slug.to_lowercase(), email_address::key(email), network(origin));
+        let (slug, email, client) = (slug.to_ascii_lowercase(), email_address::key(email), network(origin));
         let rates = &self.0.rates;
         let strict = vec![
             (self.key("reset pair", &[&slug, &email, &client]), rates.limit_account_and_client),

@@ -29,19 +29,16 @@ pub struct Change {
 pub async fn change(door: &Door<'_>, tx: Tx, by: &Access<InPerson>, change: Change, origin: Origin) -> Result<()> {
     let caller = by.caller();
     let mut tx = tx;
-    let user = get_password(&mut tx, caller.user_id).await?;
+    let user = get_own(&mut tx, caller.user_id).await?;
     drop(tx);
-    let attempt = door.limiter.own_secret(caller.user_id).await?;
-    if !door.hasher.verify(&change.old, user.hash.clone()).await? {
-        return Err(Refusal::invalid_field("old_password", "wrong_password", "This is not your password.").into());
-    }
-    attempt.succeeded().await;
+    demand_own(door, caller.user_id, "old_password", &change.old, user.hash.clone()).await?;
     let wearer = Wearer { email: &caller.email, organization: &user.organization };
     check_policy("new_password", &change.new, user.min_length, &wearer)?;
     let hash = door.hasher.hash(&change.new).await?;
     let mut tx = door.db.begin(&caller.tenant, caller.actor(), origin).await?;
-    if get_password(&mut tx, caller.user_id).await?.hash != user.hash {
-        return Err(Refusal::conflict("password_changed_meanwhile", "Your password was changed meanwhile.").into());
+    sessions::lock_caller(&mut tx, caller).await?;
+    if get_own(&mut tx, caller.user_id).await?.hash != user.hash {
+        return Err(changed_meanwhile().into());
     }
     store(&mut tx, caller.user_id, &hash, Way::Change).await?;
     sessions::kill_all(&mut tx, caller.user_id, caller.session()).await?;
@@ -53,9 +50,31 @@ pub async fn change(door: &Door<'_>, tx: Tx, by: &Access<InPerson>, change: Chan
     tx.commit().await
 }
 
+/// Has someone who is signed in show that he knows his password. Wrong ones are counted: a stolen session is not to guess with.
+///
+/// Errors: 400 `wrong_password` at `field`; 429 `too_many_attempts`.
+pub(crate) async fn demand_own(
+    door: &Door<'_>,
+    user: UserId,
+    field: &'static str,
+    given: &SecretString,
+    hash: Option<String>,
+) -> Result<()> {
+    let attempt = door.limiter.own_secret(user).await?;
+    if !door.hasher.verify(given, hash).await? {
+        return Err(Refusal::invalid_field(field, "wrong_password", "This is not your password.").into());
+    }
+    attempt.succeeded().await;
+    Ok(())
+}
+
+pub(crate) fn changed_meanwhile() -> Refusal {
+    Refusal::conflict("password_changed_meanwhile", "Your password was changed meanwhile.")
+}
+
 /// What the page shows that asks the holder of such a ticket for a password. Changes nothing.
 pub async fn preview_change(db: &Db, keys: &SignInKeys, ticket: &str) -> Result<PasswordPreview> {
-    let ticket = Ticket::read(ticket).ok_or_else(sessions::sign_in_again)?;
+    let ticket = Ticket::read(&keys.tickets, TicketKind::PasswordChange, ticket).ok_or_else(sessions::sign_in_again)?;
     let (mut tx, email) =
         sessions::begin_with(db, keys, TicketKind::PasswordChange, &ticket, Origin::default()).await?;
     let row = sqlx::query!(
@@ -77,7 +96,7 @@ pub async fn preview_change(db: &Db, keys: &SignInKeys, ticket: &str) -> Result<
     })
 }
 
-/// Chooses a password in place of one that an administrator has set, with the ticket that a sign-in gave instead of a
+/// Chooses a password in place of one that an administrator has set, or that is too short by now, with the ticket that a sign-in gave instead of a
 /// session. A ticket works once, for the password that was just shown.
 ///
 /// Errors: 400 `password_unchanged` at `new_password`, and what the policy refuses; 401 `sign_in_again`.
@@ -90,14 +109,14 @@ pub async fn change_by_ticket(
 ) -> Result<()> {
     let kind = TicketKind::PasswordChange;
     // One of another organization is none.
-    let ticket = Ticket::read(ticket).filter(|ticket| Some(&ticket.tenant) == tenant);
+    let ticket = Ticket::read(&door.keys.tickets, kind, ticket).filter(|ticket| Some(&ticket.tenant) == tenant);
     let ticket = ticket.ok_or_else(sessions::sign_in_again)?;
     let (mut tx, email) = sessions::begin_with(door.db, door.keys, kind, &ticket, origin.clone()).await?;
-    let user = get_password(&mut tx, ticket.user_id).await?;
+    let user = get_own(&mut tx, ticket.user_id).await?;
     drop(tx);
     check_policy("new_password", new, user.min_length, &Wearer { email: &email, organization: &user.organization })?;
     if door.hasher.verify(new, user.hash).await? {
-        let detail = "This is the password that an administrator has set. Choose one that only you know.";
+        let detail = "This is the present password. Choose another one, which only you know.";
         return Err(Refusal::invalid_field("new_password", "password_unchanged", detail).into());
     }
     let hash = door.hasher.hash(new).await?;
@@ -109,17 +128,20 @@ pub async fn change_by_ticket(
     tx.commit().await
 }
 
-struct Stored {
-    hash: Option<String>,
+/// A password as it is stored, and the rules for the next one.
+pub(crate) struct Stored {
+    /// None of whoever does not sign in with one.
+    pub(crate) hash: Option<String>,
     min_length: i32,
     organization: String,
 }
 
-async fn get_password(tx: &mut Tx, user: UserId) -> Result<Stored> {
+/// A user's own. Locks him.
+pub(crate) async fn get_own(tx: &mut Tx, user: UserId) -> Result<Stored> {
     let row = sqlx::query!(
-        "select u.password_hash, o.password_min_length, o.name from users u
+        "select case when u.is_local then u.password_hash end as password_hash, o.password_min_length, o.name from users u
          join organizations o on o.organization_id = u.organization_id
-         where u.organization_id = $1 and u.id = $2 for update of u",
+         where u.organization_id = $1 and u.id = $2 for no key update of u",
         tx.organization_id() as OrganizationId,
         user as UserId
     )

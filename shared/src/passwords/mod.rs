@@ -9,9 +9,10 @@ mod reset;
 mod set;
 
 pub use change::{Change, change, change_by_ticket, preview_change};
+pub(crate) use change::{changed_meanwhile, demand_own, get_own};
 pub use hashing::Hasher;
-pub(crate) use policy::policy_of;
 pub use policy::{Wearer, check_policy, check_same};
+pub(crate) use policy::{outgrow, policy_of};
 pub use purge::purge_some;
 pub use reset::{confirm_reset, mail_reset, preview_reset, request_reset};
 pub(crate) use reset::{mail_link, supersede};

@@ -6,7 +6,7 @@ use super::common::is_common;
 use super::hashing::normal;
 use crate::db::Tx;
 use crate::error::{FieldError, Refusal, Result};
-use crate::ids::OrganizationId;
+use crate::ids::{OrganizationId, UserId};
 
 /// Whom a password is for: it must not contain this.
 #[derive(Debug)]
@@ -15,6 +15,29 @@ pub struct Wearer<'a> {
     pub email: &'a str,
     /// The organization's name.
     pub organization: &'a str,
+}
+
+/// How many characters it has.
+fn length_of(password: &SecretString) -> usize {
+    normal(password).expose_secret().chars().count()
+}
+
+/// Has someone choose another password whose own, just shown, is shorter than his organization demands by now. With a second
+/// factor it may stay: it is not all there is.
+pub(crate) async fn outgrow(tx: &mut Tx, user: UserId, shown: &SecretString) -> Result<()> {
+    sqlx::query!(
+        "update users u set must_change_password = true from organizations o
+         where u.organization_id = $1 and u.id = $2 and o.organization_id = u.organization_id and o.password_min_length > $3
+           and not u.must_change_password
+           and not exists (select from totp_secrets t
+               where t.organization_id = u.organization_id and t.user_id = u.id and t.confirmed_at is not null)",
+        tx.organization_id() as OrganizationId,
+        user as UserId,
+        i32::try_from(length_of(shown)).unwrap_or(i32::MAX)
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
 /// Holds a new password to the policy (NIST SP 800-63B-4): long, not common, not guessable, not made of
@@ -27,9 +50,9 @@ pub fn check_policy(
     wearer: &Wearer<'_>,
 ) -> Result<(), Refusal> {
     let refuse = |code, message: String| Err(Refusal::invalid(vec![FieldError::new(field, code, message)]));
+    let length = length_of(password);
     let password = normal(password);
     let password = password.expose_secret();
-    let length = password.chars().count();
     if length < usize::try_from(min_length).unwrap_or(15) {
         return refuse(
             "password_too_short",

@@ -163,7 +163,8 @@ async fn get_good_reset(tx: &mut Tx, id: PasswordResetId) -> Result<GoodReset> {
     .fetch_optional(tx.connection())
     .await?;
     let row = sqlx::query!(
-        r#"select p.user_id as "user_id: UserId", p.used_at, p.superseded_at, p.valid_until, u.email, u.is_active,
+        r#"select p.user_id as "user_id: UserId", p.used_at, p.superseded_at, p.valid_until, u.email,
+                  u.is_active and u.is_local and (u.expiry_date is null or u.expiry_date >= $3) as "may_sign_in!",
                   o.name as organization_name, o.slug as organization_slug, o.branding, o.password_min_length,
                   coalesce(u.preferences ->> 'lang', o.locale) as "locale!"
            from password_resets p
@@ -171,11 +172,12 @@ async fn get_good_reset(tx: &mut Tx, id: PasswordResetId) -> Result<GoodReset> {
            join organizations o on o.organization_id = p.organization_id
            where p.organization_id = $1 and p.id = $2 and o.deleted_at is null"#,
         tx.organization_id() as OrganizationId,
-        id as PasswordResetId
+        id as PasswordResetId,
+        tx.now().date_naive()
     )
     .fetch_optional(tx.connection())
     .await?;
-    let row = row.filter(|row| row.is_active).ok_or_else(link_dead)?;
+    let row = row.filter(|row| row.may_sign_in).ok_or_else(link_dead)?;
     let dead = |code, detail| Err(Refusal::conflict(code, detail).into());
     if row.used_at.is_some() {
         return dead("link_used", "This link has been used. Ask for a new one if you need it.");

@@ -12,7 +12,8 @@ use crate::users::User;
 use crate::{sessions, users};
 
 /// Sets the password of someone else. His sessions and links end, he is told by mail, and at his next sign-in he chooses one
-/// that only he knows: an administrator who knows a password must not be able to pass for its owner.
+/// that only he knows. Whoever set it could do that in his place, where there is no second factor: the mail tells him, and the
+/// audit log keeps who it was.
 ///
 /// Errors: 400 `not_found` at `user`, and what the policy refuses at `new_password`; 403 `outranked`; 409 `cannot_change_oneself`, `set_password_disabled`, `no_local_login`.
 pub async fn set(

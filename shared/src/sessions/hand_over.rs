@@ -124,7 +124,16 @@ pub async fn take_over(db: &Db, token: &str, origin: Origin) -> Result<NewSessio
     let mut tx = db.begin(&token.claimed_tenant(), Actor::Anonymous, origin).await?;
     let user = get_carried(&mut tx, &token).await?.user_id;
     lock_user(&mut tx, user).await?;
-    // Under the lock: is it all still there?
+    // The session that the token was made with can't end unseen from here on.
+    sqlx::query!(
+        "select s.id from sessions s join session_tokens t on t.organization_id = s.organization_id and t.session_id = s.id
+         where t.organization_id = $1 and t.token_digest = $2 for key share of s",
+        tx.organization_id() as OrganizationId,
+        token.digest()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    // Under the locks: is it all still there?
     let carried = get_carried(&mut tx, &token).await?;
     sqlx::query!(
         "delete from session_tokens where organization_id = $1 and token_digest = $2",

@@ -13,7 +13,7 @@ use crate::email_address::key;
 use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
 use crate::limits::Limiter;
-use crate::passwords::Hasher;
+use crate::passwords::{self, Hasher};
 use crate::tenant::{Addressee, Tenant};
 use crate::ticket::TicketKind;
 use crate::totp;
@@ -42,7 +42,7 @@ pub struct Credentials<'a> {
     pub username: &'a str,
     /// The password.
     pub password: &'a SecretString,
-    /// A code of his second factor, if he sent one. Not looked at where he has none.
+    /// A code of his second factor, if he sent one: an empty one is none. Not looked at where he has no second factor.
     pub code: Option<&'a str>,
 }
 
@@ -61,9 +61,9 @@ pub async fn login(door: &Door<'_>, given: &Credentials<'_>, origin: Origin) -> 
     let attempt = door.limiter.sign_in(given.slug, given.username, &origin).await?;
     match sign_in(door, given, origin).await {
         // Not in yet: this client is not one that has signed in here before.
-        Ok(Entry::CodeNeeded(ticket)) => {
+        Ok(entry @ (Entry::CodeNeeded(_) | Entry::PasswordChangeNeeded(_))) => {
             attempt.forget().await;
-            Ok(Entry::CodeNeeded(ticket))
+            Ok(entry)
         }
         outcome => attempt.judge(outcome, &[WRONG]).await,
     }
@@ -80,7 +80,7 @@ async fn sign_in(door: &Door<'_>, given: &Credentials<'_>, origin: Origin) -> Re
         return refuse(door, &addressee, found.as_ref(), refused.unwrap_or("wrong_password"), origin).await;
     };
     let rehashed = if Hasher::is_outdated(&hash) { Some(door.hasher.hash(given.password).await?) } else { None };
-    let proven = Proven { tenant, account: found, hash: &hash, rehashed, code: given.code };
+    let proven = Proven { tenant, account: found, hash: &hash, rehashed, given };
     match go_on(door, proven, origin.clone()).await? {
         Some(entry) => Ok(entry),
         None => refuse(door, &addressee, Some(found), "changed_meanwhile", origin).await,
@@ -161,12 +161,12 @@ struct Proven<'a> {
     account: &'a Account,
     hash: &'a str,
     rehashed: Option<String>,
-    code: Option<&'a str>,
+    given: &'a Credentials<'a>,
 }
 
 /// Goes on to what else is demanded, if the password is still the one that was verified, and he may still sign in.
 async fn go_on(door: &Door<'_>, proven: Proven<'_>, origin: Origin) -> Result<Option<Entry>> {
-    let Proven { tenant, account, hash, rehashed, code } = proven;
+    let Proven { tenant, account, hash, rehashed, given } = proven;
     let actor = Actor::User { id: account.user_id, name: account.email.clone(), credential: None };
     let mut tx = door.db.begin(tenant, actor, origin).await?;
     let still = sqlx::query!(
@@ -184,12 +184,13 @@ async fn go_on(door: &Door<'_>, proven: Proven<'_>, origin: Origin) -> Result<Op
     if still.rows_affected() == 0 {
         return Ok(None);
     }
-    if let Some(code) = code {
-        tx = totp::demand_at_sign_in(tx, &door.keys.seals, account.user_id, code).await?;
+    if let Some(code) = given.code.filter(|code| !code.trim().is_empty()) {
+        tx = totp::demand_at_sign_in(tx, door, account.user_id, &account.email, code).await?;
     } else if let Some(state) = code_state(&mut tx, account.user_id).await? {
         let ticket = ticket(door.keys, TicketKind::Code, &tx, account.user_id, CODE_WITHIN, &state);
         tx.commit().await?;
         return Ok(Some(Entry::CodeNeeded(ticket)));
     }
+    passwords::outgrow(&mut tx, account.user_id, given.password).await?;
     enter(tx, door.keys, account.user_id, &account.email).await.map(Some)
 }

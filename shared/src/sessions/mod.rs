@@ -16,11 +16,11 @@ pub use login::{Credentials, Door, login};
 pub use steps::{Entry, SignInKeys, finish, is_unfinished};
 pub(crate) use steps::{begin_with, sign_in_again};
 
-use crate::access::{Access, Actor, Credential, InPerson};
+use crate::access::{Access, Actor, Caller, Credential, InPerson};
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::error::{Refusal, Result};
-use crate::ids::{OrganizationId, SessionId, UserId};
+use crate::ids::{OrganizationId, PersonalAccessTokenId, SessionId, UserId};
 use crate::personal_access_tokens;
 use crate::schedules::Part;
 use crate::secret::{Token, TokenKind};
@@ -134,6 +134,35 @@ async fn lock_user(tx: &mut Tx, user: UserId) -> Result<()> {
     )
     .fetch_optional(tx.connection())
     .await?;
+    Ok(())
+}
+
+/// Locks the caller, and looks whether he may still call: his credential was found good in an earlier unit of work, and may
+/// have ended since, as what someone has stolen does when its owner ends it.
+pub(crate) async fn lock_caller(tx: &mut Tx, caller: &Caller) -> Result<()> {
+    let (session, token) = match caller.credential {
+        Credential::Session(id) => (Some(id), None),
+        Credential::Token { id, .. } => (None, Some(id)),
+    };
+    lock_user(tx, caller.user_id).await?;
+    // A statement of its own, which sees what was committed while it waited for the lock: is it all still there?
+    let is_there = sqlx::query_scalar!(
+        r#"select (exists (select from sessions where organization_id = $1 and user_id = $2 and id = $3 and expires_at > $5)
+               or exists (select from personal_access_tokens
+                   where organization_id = $1 and user_id = $2 and id = $4 and expires_at > $5)) as "is_there!"
+           from users where organization_id = $1 and id = $2 and is_active and (expiry_date is null or expiry_date >= $6)"#,
+        tx.organization_id() as OrganizationId,
+        caller.user_id as UserId,
+        session as Option<SessionId>,
+        token as Option<PersonalAccessTokenId>,
+        tx.now(),
+        tx.now().date_naive()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    if is_there != Some(true) {
+        return Err(not_signed_in().into());
+    }
     Ok(())
 }
 

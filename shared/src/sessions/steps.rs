@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
-use super::{NewSession, create};
+use super::{Door, NewSession, create};
 use crate::access::{Actor, Origin};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
@@ -41,24 +41,40 @@ pub enum Entry {
     Session(NewSession),
     /// He has a second factor and showed no code. The ticket takes the password's place in [`finish`].
     CodeNeeded(SecretString),
-    /// An administrator has set his password. The ticket takes a session's place in
+    /// An administrator has set his password, or it is too short by now. The ticket takes a session's place in
     /// [`change_by_ticket`](crate::passwords::change_by_ticket).
     PasswordChangeNeeded(SecretString),
 }
 
-/// The second step of a sign-in whose first one gave [`Entry::CodeNeeded`].
+/// The second step of a sign-in whose first one gave [`Entry::CodeNeeded`]. Whoever is in is familiar at this client, as after a
+/// sign-in in one step.
 ///
 /// Errors: 401 `sign_in_again` for a ticket that is not good any more; 401 `invalid_code`; 429 `too_many_codes`.
-pub async fn finish(db: &Db, keys: &SignInKeys, ticket: &str, code: &str, origin: Origin) -> Result<Entry> {
-    let ticket = Ticket::read(ticket).ok_or_else(sign_in_again)?;
-    let (mut tx, email) = begin_with(db, keys, TicketKind::Code, &ticket, origin).await?;
-    tx = totp::demand_at_sign_in(tx, &keys.seals, ticket.user_id, code).await?;
-    enter(tx, keys, ticket.user_id, &email).await
+pub async fn finish(door: &Door<'_>, ticket: &str, code: &str, origin: Origin) -> Result<Entry> {
+    let ticket = Ticket::read(&door.keys.tickets, TicketKind::Code, ticket).ok_or_else(sign_in_again)?;
+    let (mut tx, email) = begin_with(door.db, door.keys, TicketKind::Code, &ticket, origin.clone()).await?;
+    let names = sqlx::query!(
+        "select o.slug, u.email_key, u.username_key from users u join organizations o on o.organization_id = u.organization_id
+         where u.organization_id = $1 and u.id = $2",
+        tx.organization_id() as OrganizationId,
+        ticket.user_id as UserId
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    tx = totp::demand_at_sign_in(tx, door, ticket.user_id, &email, code).await?;
+    let entry = enter(tx, door.keys, ticket.user_id, &email).await?;
+    if matches!(entry, Entry::Session(_)) {
+        // Which of them was typed in the first step is not known any more.
+        for name in [names.email_key, names.username_key] {
+            door.limiter.signed_in(&names.slug, &name, &origin).await;
+        }
+    }
+    Ok(entry)
 }
 
 /// Whether such a ticket is still good, for the page that asks for the code. Changes nothing.
 pub async fn is_unfinished(db: &Db, keys: &SignInKeys, ticket: &str) -> Result<bool> {
-    let Some(ticket) = Ticket::read(ticket) else { return Ok(false) };
+    let Some(ticket) = Ticket::read(&keys.tickets, TicketKind::Code, ticket) else { return Ok(false) };
     match begin_with(db, keys, TicketKind::Code, &ticket, Origin::default()).await {
         Ok(_) => Ok(true),
         Err(crate::Error::Refused(_)) => Ok(false),

@@ -6,21 +6,25 @@ mod recovery;
 mod remove;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 
-pub use enroll::{Enrollment, begin, confirm};
+pub use enroll::{Enrollment, Proof, begin, confirm};
 pub use recovery::{RecoveryCodes, replace};
 pub use remove::{remove, reset};
 
-use crate::access::{Access, InPerson};
+use crate::access::{Access, Actor, Caller, InPerson};
+use crate::audit::Event;
 use crate::db::Tx;
 use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
 use crate::seal::{Sealed, Seals};
+use crate::sessions::{Door, lock_caller};
 
 /// Wrong codes in a row that cost nothing.
 const FREE_ATTEMPTS: i32 = 5;
-/// After each wrong code from then on, codes of the app are not looked at for so long. Nobody can be kept out for longer, and
-/// recovery codes, which can't be guessed, are taken at any time.
+/// After each wrong code from then on, codes of the app are not looked at for so long. Whoever knows the password, or has a
+/// session, can make the owner wait by going on with wrong ones; the owner gets in with a recovery code at any time, for those
+/// can't be guessed.
 const PAUSE: TimeDelta = TimeDelta::seconds(60);
 
 /// How one's own second factor stands.
@@ -31,25 +35,30 @@ pub struct Status {
     pub is_pending: bool,
     pub confirmed_at: Option<DateTime<Utc>>,
     pub recovery_codes_left: i64,
+    /// Whether switching it on takes the password: of whoever signs in with one.
+    pub takes_password: bool,
 }
 
 /// How the caller's second factor stands.
 pub async fn status(tx: &mut Tx, by: &Access<InPerson>) -> Result<Status> {
     let row = sqlx::query!(
-        r#"select t.confirmed_at, (select count(*) from recovery_codes r
-               where r.organization_id = t.organization_id and r.user_id = t.user_id) as "left!"
-           from totp_secrets t where t.organization_id = $1 and t.user_id = $2"#,
+        r#"select t.confirmed_at, t.user_id is not null as "is_begun!",
+                  u.is_local and u.password_hash is not null as "takes_password!",
+                  (select count(*) from recovery_codes r
+                   where r.organization_id = u.organization_id and r.user_id = u.id) as "left!"
+           from users u left join totp_secrets t on t.organization_id = u.organization_id and t.user_id = u.id
+           where u.organization_id = $1 and u.id = $2"#,
         tx.organization_id() as OrganizationId,
         by.caller().user_id as UserId
     )
-    .fetch_optional(tx.connection())
+    .fetch_one(tx.connection())
     .await?;
-    let confirmed_at = row.as_ref().and_then(|row| row.confirmed_at);
     Ok(Status {
-        is_enabled: confirmed_at.is_some(),
-        is_pending: row.is_some() && confirmed_at.is_none(),
-        confirmed_at,
-        recovery_codes_left: row.map_or(0, |row| row.left),
+        is_enabled: row.confirmed_at.is_some(),
+        is_pending: row.is_begun && row.confirmed_at.is_none(),
+        confirmed_at: row.confirmed_at,
+        recovery_codes_left: row.left,
+        takes_password: row.takes_password,
     })
 }
 
@@ -170,34 +179,48 @@ async fn note_wrong(tx: &mut Tx, factor: &Factor) -> Result<()> {
 
 /// Goes on only if the code is good. If not, the unit of work ends here, with nothing more in it than that a code was wrong:
 /// that stays.
-async fn demand(mut tx: Tx, seals: &Seals, factor: &Factor, code: &str, wrong: fn() -> Refusal) -> Result<Tx> {
-    let refusal = match look(&mut tx, seals, factor, code).await? {
-        Verdict::Taken => return Ok(tx),
-        Verdict::Wrong => wrong(),
-        Verdict::Wait(seconds) => Refusal::too_often(
-            "too_many_codes",
-            "Too many wrong codes. Wait a minute, or use a recovery code.",
-            seconds,
-        ),
-    };
+async fn demand(mut tx: Tx, seals: &Seals, factor: &Factor, code: &str) -> Result<Tx> {
+    let verdict = look(&mut tx, seals, factor, code).await?;
+    let Some(refusal) = refusal_of(&verdict, wrong_code) else { return Ok(tx) };
     tx.commit().await?;
     Err(refusal.into())
 }
 
-/// What a sign-in demands after the password of someone who has a second factor. `tx` holds nothing yet that must not stay if
-/// the code is wrong.
-pub(crate) async fn demand_at_sign_in(mut tx: Tx, seals: &Seals, user: UserId, code: &str) -> Result<Tx> {
-    let wrong = || Refusal::unauthenticated("invalid_code", "This code is wrong, too old, or was used before.");
-    match lock_enabled(&mut tx, user).await? {
-        Some(factor) => demand(tx, seals, &factor, code, wrong).await,
-        None => Ok(tx),
+fn refusal_of(verdict: &Verdict, wrong: fn() -> Refusal) -> Option<Refusal> {
+    let detail = "Too many wrong codes. Wait a minute, or use a recovery code.";
+    match verdict {
+        Verdict::Taken => None,
+        Verdict::Wrong => Some(wrong()),
+        Verdict::Wait(seconds) => Some(Refusal::too_often("too_many_codes", detail, *seconds)),
     }
 }
 
+/// What a sign-in demands after the password of someone who has a second factor. `tx` holds nothing yet that must not stay if
+/// the code is wrong. That it was is written down: whoever tries codes knows the password.
+pub(crate) async fn demand_at_sign_in(
+    mut tx: Tx,
+    door: &Door<'_>,
+    user: UserId,
+    email: &str,
+    code: &str,
+) -> Result<Tx> {
+    let Some(factor) = lock_enabled(&mut tx, user).await? else { return Ok(tx) };
+    let verdict = look(&mut tx, &door.keys.seals, &factor, code).await?;
+    let wrong = || Refusal::unauthenticated("invalid_code", "This code is wrong, too old, or was used before.");
+    let Some(refusal) = refusal_of(&verdict, wrong) else { return Ok(tx) };
+    if matches!(verdict, Verdict::Wrong) && door.limiter.may_note(tx.tenant()) {
+        tx.act_as(Actor::Anonymous);
+        tx.audit(Event::new("session.refused", "user", user, email).with(json!({ "reason": "wrong_code" }))).await?;
+    }
+    tx.commit().await?;
+    Err(refusal.into())
+}
+
 /// The same, of someone who is signed in and changes something about his second factor.
-async fn demand_of_caller(mut tx: Tx, seals: &Seals, user: UserId, code: &str) -> Result<Tx> {
-    let factor = lock_enabled(&mut tx, user).await?.ok_or_else(not_enabled)?;
-    demand(tx, seals, &factor, code, wrong_code).await
+async fn demand_of_caller(mut tx: Tx, seals: &Seals, caller: &Caller, code: &str) -> Result<Tx> {
+    lock_caller(&mut tx, caller).await?;
+    let factor = lock_enabled(&mut tx, caller.user_id).await?.ok_or_else(not_enabled)?;
+    demand(tx, seals, &factor, code).await
 }
 
 fn wrong_code() -> Refusal {

@@ -41,7 +41,7 @@ impl RecoveryCodes {
 /// Errors: 400 `invalid_code` at `code`, 409 `totp_not_enabled`, 429 `too_many_codes`.
 pub async fn replace(tx: Tx, by: &Access<InPerson>, seals: &Seals, code: &str) -> Result<RecoveryCodes> {
     let caller = by.caller();
-    let mut tx = demand_of_caller(tx, seals, caller.user_id, code).await?;
+    let mut tx = demand_of_caller(tx, seals, caller, code).await?;
     let codes = renew(&mut tx, caller.user_id).await?;
     tx.audit(Event::new("recovery_codes.replaced", "user", caller.user_id, &caller.email)).await?;
     tx.commit().await?;

@@ -26,7 +26,7 @@ pub async fn remove(mut tx: Tx, by: &Access<InPerson>, seals: &Seals, code: &str
         let detail = "Your organization demands a second factor. An administrator can remove it if you have lost it.";
         return Err(Refusal::conflict("second_factor_demanded", detail).into());
     }
-    let mut tx = demand_of_caller(tx, seals, caller.user_id, code).await?;
+    let mut tx = demand_of_caller(tx, seals, caller, code).await?;
     delete(&mut tx, caller.user_id).await?;
     tx.audit(Event::new("totp.disabled", "user", caller.user_id, &caller.email)).await?;
     tx.commit().await

@@ -17,7 +17,7 @@ use crate::Worker;
 use crate::mail::{
     self, AccountExpiringMail, Branding, Context, InvitationAcceptedMail, InvitationBouncedMail,
     InvitationDeclinedMail, InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail,
-    PasswordSetMail, SecondFactorRemovedMail, SendError, Turn, WelcomeMail,
+    PasswordSetMail, SecondFactorEnabledMail, SecondFactorRemovedMail, SendError, Turn, WelcomeMail,
 };
 
 /// How long a mail waits that only a newer release can send, while processes are being replaced.
@@ -137,6 +137,12 @@ fn letter(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Mail {
             first_name: first_name.clone(),
             set_at: *set_at,
             sign_in_link: of_organization("/sign-in"),
+            forgot_link: of_organization("/password-reset"),
+        }),
+        Content::SecondFactorEnabled { first_name, enabled_at } => Mail::SecondFactorEnabled(SecondFactorEnabledMail {
+            organization,
+            first_name: first_name.clone(),
+            enabled_at: *enabled_at,
             forgot_link: of_organization("/password-reset"),
         }),
         Content::SecondFactorRemoved { first_name, removed_at } => Mail::SecondFactorRemoved(SecondFactorRemovedMail {

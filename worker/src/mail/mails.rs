@@ -153,6 +153,19 @@ pub struct PasswordSetMail {
     pub forgot_link: String,
 }
 
+/// To someone who has switched a second factor on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecondFactorEnabledMail {
+    /// The organization's name.
+    pub organization: String,
+    /// The recipient's; may be empty.
+    pub first_name: String,
+    /// When it was switched on.
+    pub enabled_at: DateTime<Utc>,
+    /// The page where one asks for a new password.
+    pub forgot_link: String,
+}
+
 /// To someone whose second factor an administrator has removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecondFactorRemovedMail {
@@ -182,6 +195,7 @@ pub enum Mail {
     InvitationReminder(InvitationReminderMail),
     AccountExpiring(AccountExpiringMail),
     PasswordSet(PasswordSetMail),
+    SecondFactorEnabled(SecondFactorEnabledMail),
     SecondFactorRemoved(SecondFactorRemovedMail),
 }
 
@@ -199,6 +213,7 @@ impl Mail {
             InvitationReminderMail::sample().into(),
             AccountExpiringMail::sample().into(),
             PasswordSetMail::sample().into(),
+            SecondFactorEnabledMail::sample().into(),
             SecondFactorRemovedMail::sample().into(),
         ]
     }
@@ -216,6 +231,7 @@ impl Mail {
             Self::InvitationReminder(_) => "invitation_reminder",
             Self::AccountExpiring(_) => "account_expiring",
             Self::PasswordSet(_) => "password_set",
+            Self::SecondFactorEnabled(_) => "second_factor_enabled",
             Self::SecondFactorRemoved(_) => "second_factor_removed",
         }
     }
@@ -295,6 +311,12 @@ impl Mail {
                 first_name => &mail.first_name,
                 set_at => catalogue.date_time(mail.set_at)?,
                 sign_in_link => &mail.sign_in_link,
+                forgot_link => &mail.forgot_link,
+            },
+            Self::SecondFactorEnabled(mail) => context! {
+                organization => &mail.organization,
+                first_name => &mail.first_name,
+                enabled_at => catalogue.date_time(mail.enabled_at)?,
                 forgot_link => &mail.forgot_link,
             },
             Self::SecondFactorRemoved(mail) => context! {

@@ -19,8 +19,8 @@ pub use lettre::{Message, message::Mailbox};
 pub use self::{
     mails::{
         AccountExpiringMail, InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail, InvitationMail,
-        InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, PasswordSetMail, SecondFactorRemovedMail,
-        WelcomeMail,
+        InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, PasswordSetMail, SecondFactorEnabledMail,
+        SecondFactorRemovedMail, WelcomeMail,
     },
     message::{MessageError, SenderError, message, sender},
     render::{Branding, Context, RenderError, Rendered, render},

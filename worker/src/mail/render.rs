@@ -92,6 +92,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "password_reset",
     "password_changed",
     "password_set",
+    "second_factor_enabled",
     "second_factor_removed",
     "invitation_accepted",
     "invitation_declined",

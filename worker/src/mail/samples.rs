@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::mails::{
     AccountExpiringMail, InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail, InvitationMail,
-    InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, PasswordSetMail, SecondFactorRemovedMail,
-    WelcomeMail,
+    InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, PasswordSetMail, SecondFactorEnabledMail,
+    SecondFactorRemovedMail, WelcomeMail,
 };
 
 const ORGANIZATION: &str = "Acme Robotics";
@@ -144,6 +144,17 @@ mail!(
         first_name: "Bob".to_owned(),
         set_at: a_time(),
         sign_in_link: link("sign-in?organization=acme"),
+        forgot_link: link("password-reset?organization=acme"),
+    }
+);
+
+mail!(
+    SecondFactorEnabledMail,
+    SecondFactorEnabled,
+    Self {
+        organization: ORGANIZATION.to_owned(),
+        first_name: "Bob".to_owned(),
+        enabled_at: a_time(),
         forgot_link: link("password-reset?organization=acme"),
     }
 );
