@@ -10,8 +10,9 @@ use crate::paging;
 
 const ID: &str = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
 
-/// What an answer shows only where it has it: members of a problem that not all problems have.
-const SOMETIMES: [&str; 1] = ["change_token"];
+/// What an answer shows only where it has it: fields by their schema.
+const SOMETIMES: [(&str, &str); 4] =
+    [("Problem", "change_token"), ("BatchActionFailed", "name"), ("Ref", "id"), ("Ref", "str")];
 
 /// Adds what the generator leaves out, and takes away the problems that an operation can't have.
 pub(super) fn complete(document: &mut Value) {
@@ -23,7 +24,7 @@ pub(super) fn complete(document: &mut Value) {
             schema["additionalProperties"] = json!(false);
             fields::describe(name, schema);
         }
-        describe_nulls(schema, answered.contains(name), patches.contains(name));
+        describe_nulls(name, schema, answered.contains(name), patches.contains(name));
     }
     for (path, method, operation) in operations(document) {
         describe_list(operation);
@@ -80,12 +81,12 @@ fn patched(document: &Value) -> BTreeSet<String> {
 
 /// An answer shows every field, null where there is nothing; a request may send null for what it may leave out. In a
 /// `PATCH` null clears, so there the field's description says whether it can be cleared.
-fn describe_nulls(schema: &mut Value, is_answer: bool, is_patch: bool) {
+fn describe_nulls(schema_name: &str, schema: &mut Value, is_answer: bool, is_patch: bool) {
     let required = schema["required"].as_array().cloned().unwrap_or_default();
     let Some(properties) = schema["properties"].as_object_mut() else { return };
-    for (name, property) in properties
-        .iter_mut()
-        .filter(|(name, _)| !required.contains(&json!(name)) && !SOMETIMES.contains(&name.as_str()))
+    let is_always = |name: &String| !SOMETIMES.contains(&(schema_name, name.as_str()));
+    for (name, property) in
+        properties.iter_mut().filter(|(name, _)| !required.contains(&json!(name)) && is_always(name))
     {
         let mentions_null = property["description"].as_str().is_some_and(|text| text.contains("`null`"));
         if is_patch && !mentions_null {
@@ -101,7 +102,11 @@ fn describe_nulls(schema: &mut Value, is_answer: bool, is_patch: bool) {
         }
     }
     if is_answer {
-        schema["required"] = properties.keys().filter(|name| !SOMETIMES.contains(&name.as_str())).cloned().collect();
+        let always: Vec<Value> = properties.keys().filter(|name| is_always(name)).map(|name| json!(name)).collect();
+        // An empty list would not be one that the specification knows.
+        if !always.is_empty() {
+            schema["required"] = always.into();
+        }
     }
 }
 

@@ -11,7 +11,7 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         (_, "email" | "admin_email" | "invitee_identifier" | "team_email") => {
             json!({ "format": "email", "maxLength": 254 })
         }
-        ("LoginIn", _) => return None,
+        ("LoginIn", _) | ("TotpIn", "password") => return None,
         (_, "username") => json!({ "minLength": 1, "maxLength": 254, "pattern": "^[^\\s\\x00-\\x1f\\x7f]+$" }),
         (_, "first_name" | "last_name") => json!({ "maxLength": 150 }),
         // An organization that demands a second factor may go down to 8; others refuse what is shorter than 15.
