@@ -32,10 +32,6 @@ OUT_OF_REACH = {
     "resend_invitation_in_place",
     # A mail that failed.
     "retry_email",
-    # The id of a user or a team, by another name than that under which it was made.
-    "get_actor",
-    "get_actor_cascade_info",
-    "get_actor_object",
     # A job just made, which not every seed comes to ask for.
     "get_job",
 }

@@ -9,7 +9,9 @@ import functools
 import hashlib
 import hmac
 import os
+import re
 import time
+import uuid
 
 import requests
 import schemathesis
@@ -69,35 +71,89 @@ if os.environ.get("EMAIL_EVENTS_SECRET"):
     schemathesis.auth.set_from_requests(Signature()).apply_to(operation_id=SIGNED)
 
 
+def ask(method, path, body=None):
+    """The operator's own call, beside those that are tried."""
+    url = f"{os.environ['TENANTRY_URL']}/v1/orgs/{os.environ['OPERATOR_SLUG']}/{path}"
+    answer = requests.request(method, url, json=body, headers={"Authorization": f"Bearer {token()}"}, timeout=30)
+    answer.raise_for_status()
+    return answer.json()
+
+
+@functools.cache
+def token():
+    return sign_in("OPERATOR")
+
+
 @functools.cache
 def known():
-    """Ids of what every organization has: chance finds none."""
-    token, slug = sign_in("OPERATOR"), os.environ["OPERATOR_SLUG"]
+    """Ids of what every organization has, by the field that takes one: chance finds none."""
+    user, role, folder = (ask("GET", path)["results"][0]["id"] for path in ("users", "roles", "folders"))
+    return {
+        "user": user,
+        "leader": user,
+        "deputies": [user],
+        "members": [user],
+        "role": role,
+        "folder": folder,
+        "parent_folder": folder,
+        "perimeter_folders": [folder],
+        "user_groups": [],
+        "teams": [],
+    }
 
-    def first(path):
-        url = f"{os.environ['TENANTRY_URL']}/v1/orgs/{slug}/{path}"
-        answer = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
-        answer.raise_for_status()
-        return answer.json()["results"][0]["id"]
 
-    return {"user": first("users"), "role": first("roles?search=reader"), "folder": first("folders")}
+def make(collection):
+    """A new object, and its id."""
+    name = str(uuid.uuid4())
+    bodies = {
+        "invitations": {"invitee_identifier": f"{name}@example.com", "role": "reader"},
+        "role-assignments": {"name": name} | {field: known()[field] for field in ("user", "role", "perimeter_folders")},
+        "roles": {"name": name, "permissions": ["view_user"]},
+        "users": {"email": f"{name}@example.com"},
+    }
+    made = ask("POST", collection, bodies.get(collection, {"name": name}))
+    return made.get("id") or made["uuid"]
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """What makes sense beyond what the document can say."""
-    name_what_is_there(case)
+    """What makes sense beyond what the document can say. What is wrong on purpose stays wrong."""
+    is_valid = case.meta is not None and case.meta.generation.mode.is_positive
+    operation = case.operation.definition.raw["operationId"]
+    if os.environ.get("OPERATOR_PASSWORD") and is_valid and operation not in ENDS_SESSIONS:
+        if case.meta.phase.name.value == "fuzzing":
+            ask_for_what_is_there(case)
+        name_what_is_there(case, operation)
     page_one_way(case)
 
 
-def name_what_is_there(case):
-    """A role is given to somebody who is there. What is wrong on purpose stays wrong."""
-    is_given = case.operation.definition.raw["operationId"] in ("create_role_assignment", "replace_role_assignment")
-    is_valid = case.meta is not None and case.meta.generation.mode.is_positive and isinstance(case.body, dict)
-    if is_given and is_valid and os.environ.get("OPERATOR_PASSWORD"):
-        body = {name: value for name, value in case.body.items() if name not in ("user_group", "folder")}
-        ids = known()
-        case.body = {**body, "user": ids["user"], "role": ids["role"], "perimeter_folders": [ids["folder"]]}
+def ask_for_what_is_there(case):
+    """An object of its own for each call, which may delete it, in the state it has and with a name that is free."""
+    collections = "actors|folders|invitations|role-assignments|roles|teams|user-groups|users"
+    found = re.search(rf"/({collections})/{{(\w+)}}", case.operation.path)
+    if not found:
+        return
+    collection = found[1].replace("actors", "users")
+    case.path_parameters = {**case.path_parameters, found[2]: make(collection)}
+    if "If-Match" in case.headers:
+        case.headers["If-Match"] = "*"
+    if isinstance(case.body, dict):
+        name = str(uuid.uuid4())
+        address = f"{name}@example.com"
+        free = {"name": name, "email": address, "username": address}
+        case.body = {field: free.get(field, value) for field, value in case.body.items()}
+
+
+def name_what_is_there(case, operation):
+    if not isinstance(case.body, dict):
+        return
+    body = {name: known().get(name, value) for name, value in case.body.items()}
+    if operation == "create_invitation":
+        body["role"] = "reader"
+    elif operation in ("create_role_assignment", "replace_role_assignment"):
+        # A role is given to a user or to a group.
+        body = {name: value for name, value in body.items() if name != "user_group"} | {"user": known()["user"]}
+    case.body = body
 
 
 def page_one_way(case):
