@@ -92,3 +92,17 @@ async fn a_change_of_preferences_is_audited_without_them_and_only_if_it_is_one()
     assert_eq!((&events["count"], &events["results"][0]["details"]), (&json!(1), &json!({})));
     app.finish().await;
 }
+
+#[tokio::test]
+async fn numbers_of_ones_own_come_back_as_they_were_sent() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let numbers =
+        json!({ "largest": f64::MAX, "near it": 1.797_693_134_862_315_5e308, "odd": 9.99e299, "least": 5e-324 });
+    assert_eq!(admin.patch(PATH, numbers.clone()).await.ok(), numbers);
+    assert_eq!(admin.get(PATH).await.ok(), numbers);
+    let me = format!("/users/{}", admin.id);
+    assert_eq!(admin.patch(&me, json!({ "profile": numbers })).await.ok()["profile"], numbers);
+    assert_eq!(admin.get(&me).await.ok()["profile"], numbers);
+    app.finish().await;
+}
