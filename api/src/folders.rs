@@ -7,7 +7,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Object, OpenApi};
 use tenantry_shared::Refusal;
-use tenantry_shared::access::{AddFolder, ChangeFolder, DeleteFolder, ViewFolder};
+use tenantry_shared::access::{AddFolder, DeleteFolder, ViewFolder};
 use tenantry_shared::folders::{self, Folder, FolderFilter, FolderPatch, NewFolder};
 use tenantry_shared::objects::{self, Kind, Object as _};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::objects::{
 };
 use crate::paging::{List, Paging};
 use crate::problem::ApiResult;
-use crate::reply::{Created, Found, NoContent, Once, Turn, etag, if_match};
+use crate::reply::{Created, Found, NoContent, Once, Turn, etag};
 
 pub(crate) struct Api;
 
@@ -289,7 +289,7 @@ impl Api {
     ) -> ApiResult<Found<FolderStored>> {
         let FolderIn { name, description, parent_folder } = body.0;
         let patch = FolderPatch { name: Some(name), description: Some(description), parent_folder };
-        change(&app, &caller, &organization_slug, id.0, if_match.0, patch).await
+        app.change::<Folder>(&caller, &organization_slug, id.0, if_match.0, patch).await
     }
 
     /// Change a folder
@@ -312,7 +312,7 @@ impl Api {
         body: Body<FolderPatchIn>,
     ) -> ApiResult<Found<FolderStored>> {
         let patch = Folder::patch(body.0, How::Set)?;
-        change(&app, &caller, &organization_slug, id.0, if_match.0, patch).await
+        app.change::<Folder>(&caller, &organization_slug, id.0, if_match.0, patch).await
     }
 
     /// Delete a folder
@@ -332,22 +332,6 @@ impl Api {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
     ) -> ApiResult<NoContent> {
-        let (mut tx, by) = app.enter::<DeleteFolder>(&caller, &organization_slug).await?;
-        folders::delete(&mut tx, &by, id.0.into(), crate::reply::if_match(if_match.0.as_deref())?).await?;
-        tx.commit().await?;
-        Ok(NoContent::Done)
+        app.delete::<Folder>(&caller, &organization_slug, id.0, if_match.0).await
     }
-}
-
-async fn change(
-    app: &App,
-    caller: &SignedIn,
-    slug: &str,
-    id: Uuid,
-    if_version: Option<String>,
-    patch: FolderPatch,
-) -> ApiResult<Found<FolderStored>> {
-    let (mut tx, by) = app.enter::<ChangeFolder>(caller, slug).await?;
-    let folder = folders::change(&mut tx, &by, id.into(), &patch, if_match(if_version.as_deref())?).await?;
-    app.found_stored(caller, tx, folder).await
 }

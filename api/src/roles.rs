@@ -7,7 +7,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Object, OpenApi};
 use tenantry_shared::Refusal;
-use tenantry_shared::access::{AddRole, ChangeRole, DeleteRole, ViewRole};
+use tenantry_shared::access::{AddRole, DeleteRole, ViewRole};
 use tenantry_shared::objects::{self, Edit, Kind};
 use tenantry_shared::roles::{self, NewRole, Role, RoleFilter, RolePatch};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::objects::{
 };
 use crate::paging::{List, Paging};
 use crate::problem::ApiResult;
-use crate::reply::{Created, Found, NoContent, Once, Turn, etag, if_match};
+use crate::reply::{Created, Found, NoContent, Once, Turn, etag};
 
 pub(crate) struct Api;
 
@@ -318,7 +318,7 @@ impl Api {
             permissions: Some(Edit::Set(permissions)),
             is_published: Some(is_published),
         };
-        change(&app, &caller, &organization_slug, id.0, if_match.0, patch).await
+        app.change::<Role>(&caller, &organization_slug, id.0, if_match.0, patch).await
     }
 
     /// Change a role
@@ -342,7 +342,7 @@ impl Api {
         body: Body<RolePatchIn>,
     ) -> ApiResult<Found<RoleStored>> {
         let patch = Role::patch(body.0, How::Set)?;
-        change(&app, &caller, &organization_slug, id.0, if_match.0, patch).await
+        app.change::<Role>(&caller, &organization_slug, id.0, if_match.0, patch).await
     }
 
     /// Delete a role
@@ -361,22 +361,6 @@ impl Api {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
     ) -> ApiResult<NoContent> {
-        let (mut tx, by) = app.enter::<DeleteRole>(&caller, &organization_slug).await?;
-        roles::delete(&mut tx, &by, id.0.into(), crate::reply::if_match(if_match.0.as_deref())?).await?;
-        tx.commit().await?;
-        Ok(NoContent::Done)
+        app.delete::<Role>(&caller, &organization_slug, id.0, if_match.0).await
     }
-}
-
-async fn change(
-    app: &App,
-    caller: &SignedIn,
-    slug: &str,
-    id: Uuid,
-    if_version: Option<String>,
-    patch: RolePatch,
-) -> ApiResult<Found<RoleStored>> {
-    let (mut tx, by) = app.enter::<ChangeRole>(caller, slug).await?;
-    let row = roles::change(&mut tx, &by, id.into(), &patch, if_match(if_version.as_deref())?).await?;
-    app.found_stored(caller, tx, row).await
 }

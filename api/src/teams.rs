@@ -7,7 +7,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Object, OpenApi};
 use tenantry_shared::Refusal;
-use tenantry_shared::access::{AddTeam, ChangeTeam, DeleteTeam, ViewTeam};
+use tenantry_shared::access::{AddTeam, DeleteTeam, ViewTeam};
 use tenantry_shared::objects::{self, Kind};
 use tenantry_shared::teams::{self, NewTeam, Team, TeamFilter, TeamPatch};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::objects::{
 };
 use crate::paging::{List, Paging};
 use crate::problem::ApiResult;
-use crate::reply::{Created, Found, NoContent, Once, Turn, etag, if_match};
+use crate::reply::{Created, Found, NoContent, Once, Turn, etag};
 
 pub(crate) struct Api;
 
@@ -343,7 +343,7 @@ impl Api {
             members: Some(How::Set.edit(members)),
             is_replacement: true,
         };
-        change(&app, &caller, &organization_slug, id.0, if_match.0, patch).await
+        app.change::<Team>(&caller, &organization_slug, id.0, if_match.0, patch).await
     }
 
     /// Change a team
@@ -365,7 +365,7 @@ impl Api {
         body: Body<TeamPatchIn>,
     ) -> ApiResult<Found<TeamStored>> {
         let patch = Team::patch(body.0, How::Set)?;
-        change(&app, &caller, &organization_slug, id.0, if_match.0, patch).await
+        app.change::<Team>(&caller, &organization_slug, id.0, if_match.0, patch).await
     }
 
     /// Delete a team
@@ -384,22 +384,6 @@ impl Api {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
     ) -> ApiResult<NoContent> {
-        let (mut tx, by) = app.enter::<DeleteTeam>(&caller, &organization_slug).await?;
-        teams::delete(&mut tx, &by, id.0.into(), crate::reply::if_match(if_match.0.as_deref())?).await?;
-        tx.commit().await?;
-        Ok(NoContent::Done)
+        app.delete::<Team>(&caller, &organization_slug, id.0, if_match.0).await
     }
-}
-
-async fn change(
-    app: &App,
-    caller: &SignedIn,
-    slug: &str,
-    id: Uuid,
-    if_version: Option<String>,
-    patch: TeamPatch,
-) -> ApiResult<Found<TeamStored>> {
-    let (mut tx, by) = app.enter::<ChangeTeam>(caller, slug).await?;
-    let team = teams::change(&mut tx, &by, id.into(), &patch, if_match(if_version.as_deref())?).await?;
-    app.found_stored(caller, tx, team).await
 }

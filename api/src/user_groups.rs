@@ -7,7 +7,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Object, OpenApi};
 use tenantry_shared::Refusal;
-use tenantry_shared::access::{AddUserGroup, ChangeUserGroup, DeleteUserGroup, ViewUserGroup};
+use tenantry_shared::access::{AddUserGroup, DeleteUserGroup, ViewUserGroup};
 use tenantry_shared::objects::{self, Kind};
 use tenantry_shared::user_groups::{self, NewUserGroup, UserGroup, UserGroupFilter, UserGroupPatch};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use crate::objects::{
 };
 use crate::paging::{List, Paging};
 use crate::problem::ApiResult;
-use crate::reply::{Created, Found, NoContent, Once, Turn, etag, if_match};
+use crate::reply::{Created, Found, NoContent, Once, Turn, etag};
 
 pub(crate) struct Api;
 
@@ -327,7 +327,7 @@ impl Api {
             folder,
             is_published: Some(is_published),
         };
-        change(&app, &caller, &organization_slug, id.0, if_match.0, patch).await
+        app.change::<UserGroup>(&caller, &organization_slug, id.0, if_match.0, patch).await
     }
 
     /// Change a group
@@ -350,7 +350,7 @@ impl Api {
         body: Body<UserGroupPatchIn>,
     ) -> ApiResult<Found<UserGroupStored>> {
         let patch = UserGroup::patch(body.0, How::Set)?;
-        change(&app, &caller, &organization_slug, id.0, if_match.0, patch).await
+        app.change::<UserGroup>(&caller, &organization_slug, id.0, if_match.0, patch).await
     }
 
     /// Delete a group
@@ -370,10 +370,7 @@ impl Api {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
     ) -> ApiResult<NoContent> {
-        let (mut tx, by) = app.enter::<DeleteUserGroup>(&caller, &organization_slug).await?;
-        user_groups::delete(&mut tx, &by, id.0.into(), crate::reply::if_match(if_match.0.as_deref())?).await?;
-        tx.commit().await?;
-        Ok(NoContent::Done)
+        app.delete::<UserGroup>(&caller, &organization_slug, id.0, if_match.0).await
     }
 
     /// List groups, by their other name
@@ -393,17 +390,4 @@ impl Api {
         let page = user_groups::list(&mut tx, &by, &UserGroupFilter::default(), &paging.request).await?;
         app.listed(&caller, tx, &paging, page).await
     }
-}
-
-async fn change(
-    app: &App,
-    caller: &SignedIn,
-    slug: &str,
-    id: Uuid,
-    if_version: Option<String>,
-    patch: UserGroupPatch,
-) -> ApiResult<Found<UserGroupStored>> {
-    let (mut tx, by) = app.enter::<ChangeUserGroup>(caller, slug).await?;
-    let group = user_groups::change(&mut tx, &by, id.into(), &patch, if_match(if_version.as_deref())?).await?;
-    app.found_stored(caller, tx, group).await
 }

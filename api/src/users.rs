@@ -8,9 +8,9 @@ use poem_openapi::types::{Any, MaybeUndefined};
 use poem_openapi::{Object, OpenApi};
 use serde_json::{Value, json};
 use tenantry_shared::Refusal;
-use tenantry_shared::access::{AddUser, DeleteUser, Oneself, ViewUser};
+use tenantry_shared::access::{AddUser, DeleteUser, ViewUser};
 use tenantry_shared::objects::{self, Edit, Kind};
-use tenantry_shared::users::{self, NewUser, Replacement, User, UserFilter, UserInput, UserPatch};
+use tenantry_shared::users::{self, NewUser, User, UserFilter, UserInput, UserPatch};
 use uuid::Uuid;
 
 use crate::app::App;
@@ -21,7 +21,7 @@ use crate::objects::{
 };
 use crate::paging::{List, Paging};
 use crate::problem::ApiResult;
-use crate::reply::{Created, Found, NoContent, Once, Turn, etag, if_match};
+use crate::reply::{Created, Found, NoContent, Once, Turn, etag};
 
 pub(crate) struct Api;
 
@@ -507,7 +507,7 @@ impl Api {
         if_match: Header<Option<String>>,
         body: Body<UserIn>,
     ) -> ApiResult<Found<UserStored>> {
-        change(&app, &caller, &organization_slug, id.0, if_match.0, body.0.replacement()).await
+        app.change::<User>(&caller, &organization_slug, id.0, if_match.0, body.0.replacement()).await
     }
 
     /// Change a user
@@ -534,7 +534,7 @@ impl Api {
         body: Body<UserPatchIn>,
     ) -> ApiResult<Found<UserStored>> {
         let patch = User::patch(body.0, How::Set)?;
-        change(&app, &caller, &organization_slug, id.0, if_match.0, patch).await
+        app.change::<User>(&caller, &organization_slug, id.0, if_match.0, patch).await
     }
 
     /// Delete a user
@@ -555,23 +555,6 @@ impl Api {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
     ) -> ApiResult<NoContent> {
-        let (mut tx, by) = app.enter::<DeleteUser>(&caller, &organization_slug).await?;
-        users::delete(&mut tx, &by, id.0.into(), crate::reply::if_match(if_match.0.as_deref())?).await?;
-        tx.commit().await?;
-        Ok(NoContent::Done)
+        app.delete::<User>(&caller, &organization_slug, id.0, if_match.0).await
     }
-}
-
-async fn change(
-    app: &App,
-    caller: &SignedIn,
-    slug: &str,
-    id: Uuid,
-    if_version: Option<String>,
-    patch: UserPatch,
-) -> ApiResult<Found<UserStored>> {
-    let (mut tx, by) = app.enter::<Oneself>(caller, slug).await?;
-    let change = Replacement { patch, if_version: if_match(if_version.as_deref())? };
-    let user = users::change(&mut tx, &by, id.into(), &change).await?;
-    app.found_stored(caller, tx, user).await
 }

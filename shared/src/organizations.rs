@@ -15,6 +15,7 @@ use crate::ids::{FolderId, OrganizationId, TypedId, new_uuid};
 use crate::page::{Listed, Page, PageRequest, Query, Sort};
 use crate::passwords::{Hasher, Wearer, check_policy};
 use crate::tenant::Tenant;
+use crate::text::check_name;
 use crate::{folders, invitations, roles, users};
 
 /// Languages that mails and pages are written in.
@@ -63,14 +64,6 @@ impl NewOrganization {
         check.done()?;
         Ok(Self { name, slug: slug.to_owned(), locale: locale.to_owned(), admin_email })
     }
-}
-
-fn check_name(check: &mut Check, name: &str) -> String {
-    let name = name.trim();
-    check.that(!name.is_empty(), "name", "required", "A name is needed.");
-    check.that(name.chars().count() <= 200, "name", "too_long", "A name has at most 200 characters.");
-    check.that(!name.chars().any(char::is_control), "name", "invalid", "A name is one line of text.");
-    name.to_owned()
 }
 
 /// An organization.

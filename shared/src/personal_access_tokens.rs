@@ -16,6 +16,7 @@ use crate::page::{Listed, Page, PageRequest, Query, Sort};
 use crate::schedules::Part;
 use crate::secret::{Token, TokenKind};
 use crate::sessions::lock_caller;
+use crate::text::check_name;
 use crate::users::User;
 
 /// How many live ones a user can have.
@@ -35,18 +36,14 @@ impl NewToken {
     /// Checks what can be checked without looking.
     pub fn check(name: &str, days: Option<i32>, scope: Option<Vec<String>>) -> Result<Self, Refusal> {
         let mut check = Check::default();
-        let name = name.trim();
-        check.that(!name.is_empty(), "name", "required", "A name is needed.");
-        check.that(name.chars().count() <= 200, "name", "too_long", "A name has at most 200 characters.");
-        check.that(!name.chars().any(char::is_control), "name", "invalid", "A name is one line of text.");
+        let name = check_name(&mut check, name);
         check.that(days.is_none_or(|days| days >= 1), "expiry", "out_of_range", "A token is good for a day at least.");
-        let is_known = |name: &String| Permission::ALL.iter().any(|known| known.codename() == name);
-        let unknown = scope.iter().flatten().find(|name| !is_known(name));
+        let unknown = scope.iter().flatten().find(|name| Permission::find(name).is_none());
         let message = unknown.map_or_else(String::new, |name| format!("There is no permission {name:?}."));
         check.that(unknown.is_none(), "permissions", "unknown_permission", message);
         check.done()?;
         let scope = scope.map(|names| names.into_iter().collect::<BTreeSet<_>>().into_iter().collect());
-        Ok(Self { name: name.to_owned(), days, scope })
+        Ok(Self { name, days, scope })
     }
 }
 

@@ -1,4 +1,6 @@
-//! Making text of other people's safe to put into a line of ours.
+//! Making text of other people's safe to put into a line of ours, and refusing what is not fit for one.
+
+use crate::error::Check;
 
 /// One line of at most `longest` characters: controls and line breaks become spaces, what would turn the reading
 /// direction or hide is dropped, and what is too long ends with "…".
@@ -16,6 +18,15 @@ pub fn lines(text: &str, longest: usize) -> Vec<String> {
     let text = shorten(&text.replace("\r\n", "\n").replace('\r', "\n"), longest);
     let lines = text.trim().split('\n').map(|line| single_line(line, longest));
     lines.collect()
+}
+
+/// The name that somebody gives to something: one line, 1 to 200 characters.
+pub(crate) fn check_name(check: &mut Check, name: &str) -> String {
+    let name = name.trim();
+    check.that(!name.is_empty(), "name", "required", "A name is needed.");
+    check.that(name.chars().count() <= 200, "name", "too_long", "A name has at most 200 characters.");
+    check.that(!name.chars().any(char::is_control), "name", "invalid", "A name is one line of text.");
+    name.to_owned()
 }
 
 fn is_break(char: char) -> bool {

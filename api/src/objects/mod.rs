@@ -10,7 +10,7 @@ use poem_openapi::types::{MaybeUndefined, ParseFromJSON, ToJSON};
 use tenantry_shared::Refusal;
 use tenantry_shared::access::Caller;
 use tenantry_shared::db::Tx;
-use tenantry_shared::objects::{Names, Object, Wanted, resolve};
+use tenantry_shared::objects::{Managed, Names, Object, Wanted, resolve};
 use tenantry_shared::page::Page;
 use uuid::Uuid;
 
@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::auth::SignedIn;
 use crate::paging::{List, Paging};
 use crate::problem::{ApiResult, Problem};
-use crate::reply::{Created, Found, Once, etag};
+use crate::reply::{Created, Found, NoContent, Once, etag, if_match};
 
 /// What the wire shows of objects beside their rows.
 pub(crate) struct View<'a> {
@@ -88,6 +88,34 @@ impl App {
         tx.commit().await?;
         let tag = etag(row.version());
         Ok(Found::Object(Json(row.stored(&view)), tag))
+    }
+
+    /// Changes one object, by its `PUT` or `PATCH`.
+    pub(crate) async fn change<T: Shape + Managed>(
+        &self,
+        caller: &SignedIn,
+        slug: &str,
+        id: Uuid,
+        if_version: Option<String>,
+        patch: T::Patch,
+    ) -> ApiResult<Found<T::Stored>> {
+        let (mut tx, by) = self.enter::<T::MayChange>(caller, slug).await?;
+        let row = T::change(&mut tx, &by, id, &patch, if_match(if_version.as_deref())?).await?;
+        self.found_stored(caller, tx, row).await
+    }
+
+    /// Deletes one object.
+    pub(crate) async fn delete<T: Managed>(
+        &self,
+        caller: &SignedIn,
+        slug: &str,
+        id: Uuid,
+        if_version: Option<String>,
+    ) -> ApiResult<NoContent> {
+        let (mut tx, by) = self.enter::<T::MayDelete>(caller, slug).await?;
+        T::delete(&mut tx, &by, id, if_match(if_version.as_deref())?).await?;
+        tx.commit().await?;
+        Ok(NoContent::Done)
     }
 
     /// Ends the unit of work with an object that was made, and remembers this answer for whoever asks again.

@@ -6,11 +6,9 @@ use poem::web::Data;
 use poem_openapi::OpenApi;
 use poem_openapi::param::{Header, Path, Query};
 use poem_openapi::payload::Json;
-use tenantry_shared::access::{AddRoleAssignment, ChangeRoleAssignment, DeleteRoleAssignment, ViewRoleAssignment};
+use tenantry_shared::access::{AddRoleAssignment, DeleteRoleAssignment, ViewRoleAssignment};
 use tenantry_shared::objects;
-use tenantry_shared::role_assignments::{
-    self, NewRoleAssignment, RoleAssignment, RoleAssignmentFilter, RoleAssignmentPatch,
-};
+use tenantry_shared::role_assignments::{self, NewRoleAssignment, RoleAssignment, RoleAssignmentFilter};
 use uuid::Uuid;
 
 use self::wire::{RoleAssignmentIn, RoleAssignmentOut, RoleAssignmentPatchIn, RoleAssignmentStored};
@@ -20,7 +18,7 @@ use crate::input::Body;
 use crate::objects::{BatchIn, BatchOut, Batched, CascadeOut, How, batch, ids};
 use crate::paging::{List, Paging};
 use crate::problem::ApiResult;
-use crate::reply::{Created, Found, NoContent, Once, Turn, etag, if_match};
+use crate::reply::{Created, Found, NoContent, Once, Turn, etag};
 
 pub(crate) struct Api;
 
@@ -202,7 +200,7 @@ impl Api {
         if_match: Header<Option<String>>,
         body: Body<RoleAssignmentIn>,
     ) -> ApiResult<Found<RoleAssignmentStored>> {
-        change(&app, &caller, &organization_slug, id.0, if_match.0, body.0.into()).await
+        app.change::<RoleAssignment>(&caller, &organization_slug, id.0, if_match.0, body.0.into()).await
     }
 
     /// Change a role assignment
@@ -233,7 +231,7 @@ impl Api {
         body: Body<RoleAssignmentPatchIn>,
     ) -> ApiResult<Found<RoleAssignmentStored>> {
         let patch = RoleAssignment::patch(body.0, How::Set)?;
-        change(&app, &caller, &organization_slug, id.0, if_match.0, patch).await
+        app.change::<RoleAssignment>(&caller, &organization_slug, id.0, if_match.0, patch).await
     }
 
     /// Take a role away
@@ -257,22 +255,6 @@ impl Api {
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
     ) -> ApiResult<NoContent> {
-        let (mut tx, by) = app.enter::<DeleteRoleAssignment>(&caller, &organization_slug).await?;
-        role_assignments::delete(&mut tx, &by, id.0.into(), crate::reply::if_match(if_match.0.as_deref())?).await?;
-        tx.commit().await?;
-        Ok(NoContent::Done)
+        app.delete::<RoleAssignment>(&caller, &organization_slug, id.0, if_match.0).await
     }
-}
-
-async fn change(
-    app: &App,
-    caller: &SignedIn,
-    slug: &str,
-    id: Uuid,
-    if_version: Option<String>,
-    patch: RoleAssignmentPatch,
-) -> ApiResult<Found<RoleAssignmentStored>> {
-    let (mut tx, by) = app.enter::<ChangeRoleAssignment>(caller, slug).await?;
-    let row = role_assignments::change(&mut tx, &by, id.into(), &patch, if_match(if_version.as_deref())?).await?;
-    app.found_stored(caller, tx, row).await
 }

@@ -5,7 +5,7 @@ mod write;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub use write::{FolderPatch, NewFolder, change, create, delete};
+pub use write::{FolderPatch, NewFolder, create};
 
 use crate::access::{Access, ViewFolder};
 use crate::db::Tx;

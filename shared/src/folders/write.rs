@@ -9,8 +9,9 @@ use crate::audit::Event;
 use crate::db::Tx;
 use crate::error::{Check, Error, Refusal, Result, on_constraint};
 use crate::ids::{FolderId, OrganizationId};
-use crate::objects::{self, Managed, check_description, check_name};
+use crate::objects::{self, Managed, check_description};
 use crate::roles;
+use crate::text::check_name;
 
 /// A folder to be.
 #[derive(Clone, Debug)]
@@ -65,7 +66,7 @@ pub async fn create(tx: &mut Tx, by: &Access<AddFolder>, new: &NewFolder) -> Res
 ///
 /// Errors: 400 for a parent that is not there, 403 `permission_denied`, `cannot_grant`, 409 `below_itself`, `too_deep`,
 /// `name_taken`, `builtin` (the root), 412.
-pub async fn change(
+async fn change(
     tx: &mut Tx,
     by: &Access<ChangeFolder>,
     id: FolderId,
@@ -140,13 +141,6 @@ async fn check_move(tx: &mut Tx, caller: &Caller, folder: &Folder, parent: Uuid)
     Ok(parent)
 }
 
-/// Deletes a folder with all that is in it and below it. Invitations into it are revoked.
-///
-/// Errors: 403 `permission_denied`, 409 `builtin`, `last_administrator`, `cannot_change_oneself`, 412.
-pub async fn delete(tx: &mut Tx, by: &Access<DeleteFolder>, id: FolderId, if_version: Option<i64>) -> Result<()> {
-    objects::delete::<Folder>(tx, by.caller(), id.into(), if_version, "folder.deleted").await
-}
-
 /// Says why a folder can't be where it was to be.
 fn misplaced(error: sqlx::Error) -> Error {
     let constraint = match &error {
@@ -177,7 +171,10 @@ impl Managed for Folder {
         change(tx, by, id.into(), patch, if_version).await
     }
 
+    /// Deletes a folder with all that is in it and below it. Invitations into it are revoked.
+    ///
+    /// Errors: 403 `permission_denied`, 409 `builtin`, `last_administrator`, `cannot_change_oneself`, 412.
     async fn delete(tx: &mut Tx, by: &Access<DeleteFolder>, id: Uuid, if_version: Option<i64>) -> Result<()> {
-        delete(tx, by, id.into(), if_version).await
+        objects::delete::<Folder>(tx, by.caller(), id, if_version, "folder.deleted").await
     }
 }

@@ -6,6 +6,8 @@ mod cascade;
 mod fate;
 mod names;
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 pub use batch::{Done, Edit, Failed, MAX_BATCH, Managed, Outcome, change_many, delete_many};
@@ -17,7 +19,7 @@ pub(crate) use names::{name_of_user, resolve_own};
 
 use crate::access::{Access, Caller, Permission, Reach, denied};
 use crate::db::Tx;
-use crate::error::{Check, FieldError, Refusal, Result};
+use crate::error::{Check, Refusal, Result};
 use crate::folders;
 use crate::ids::{FolderId, UserId};
 use crate::page::{Listed, Page, PageRequest, Query};
@@ -281,10 +283,16 @@ pub(crate) async fn only_seen(
     ids: Option<&[Uuid]>,
 ) -> Result<Option<Vec<Uuid>>> {
     let Some(ids) = ids else { return Ok(None) };
+    let seen = find_seen_of(tx, caller, kind, ids).await?;
+    Ok(Some(ids.iter().copied().filter(|id| seen.contains(id)).collect()))
+}
+
+/// Which of some objects the caller sees.
+pub(crate) async fn find_seen_of(tx: &mut Tx, caller: &Caller, kind: Kind, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
     let mut wanted = Wanted::default();
     wanted.all(kind, ids);
     let names = resolve(tx, caller, wanted).await?;
-    Ok(Some(ids.iter().copied().filter(|id| names.get(kind, *id).is_some()).collect()))
+    Ok(ids.iter().copied().filter(|id| names.get(kind, *id).is_some()).collect())
 }
 
 /// Refuses ids in a body that are not there for the caller.
@@ -295,32 +303,13 @@ pub(crate) async fn check_seen(
     field: &'static str,
     ids: impl IntoIterator<Item = Uuid>,
 ) -> Result<()> {
-    let mut wanted = Wanted::default();
     let ids: Vec<Uuid> = ids.into_iter().collect();
-    wanted.all(kind, &ids);
-    let names = resolve(tx, caller, wanted).await?;
-    if ids.iter().all(|id| names.get(kind, *id).is_some()) {
+    let seen = find_seen_of(tx, caller, kind, &ids).await?;
+    if ids.iter().all(|id| seen.contains(id)) {
         return Ok(());
     }
     let detail = format!("There is no such {} for you.", kind.verbose_name());
     Err(Refusal::invalid_field(field, "not_found", detail).into())
-}
-
-/// A name: one line, 1 to 200 characters.
-pub(crate) fn check_name(check: &mut Check, name: &str) -> String {
-    let name = name.trim();
-    let length = name.chars().count();
-    let fault = if length == 0 {
-        Some(("required", "A name is needed."))
-    } else if length > 200 {
-        Some(("too_long", "A name has at most 200 characters."))
-    } else if name.chars().any(char::is_control) {
-        Some(("invalid", "A name is one line of text."))
-    } else {
-        None
-    };
-    check.take(fault.map_or(Ok(()), |(code, message)| Err(FieldError::new("name", code, message))));
-    name.to_owned()
 }
 
 /// A description: at most 4000 characters; an empty one is none.

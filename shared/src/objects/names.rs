@@ -40,7 +40,7 @@ impl Names {
     }
 }
 
-/// What a person calls a user: his name, or his address if he has none. Immutable, so that an index can have it.
+/// What a person calls a user: his name, or his address if he has none. `users.name_key` is the same in lower case.
 macro_rules! name_of_user {
     ($table:literal) => {
         concat!(

@@ -3,14 +3,15 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::write::{add_folders, delete};
+use super::write::add_folders;
 use super::{Holding, MAX_PERIMETER, RoleAssignment};
 use crate::access::{Access, Caller, ChangeRoleAssignment, DeleteRoleAssignment, Permission, Rights};
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::error::{Check, Refusal, Result};
 use crate::ids::{FolderId, OrganizationId, RoleAssignmentId, RoleId, UserGroupId, UserId};
-use crate::objects::{self, Edit, Kind, Managed, Wanted, check_description, check_name};
+use crate::objects::{self, Edit, Kind, Managed, check_description};
+use crate::text::check_name;
 
 /// What to change; what is `None` stays.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +33,7 @@ pub struct RoleAssignmentPatch {
 ///
 /// Errors: 400 for what is not there, 403 `permission_denied`, `cannot_grant`, 409 `builtin`, `perimeter_empty`,
 /// `perimeter_too_large`, `last_administrator`, `cannot_change_oneself`, 412.
-pub async fn change(
+async fn change(
     tx: &mut Tx,
     by: &Access<ChangeRoleAssignment>,
     id: RoleAssignmentId,
@@ -96,11 +97,8 @@ impl RoleAssignmentPatch {
         after.role = self.role.unwrap_or(before.role);
         after.is_recursive = self.is_recursive.unwrap_or(before.is_recursive);
         let Some(edit) = &self.perimeter_folders else { return Ok(after) };
-        let mut wanted = Wanted::default();
-        wanted.all(Kind::Folder, &before.perimeter_folders);
-        let names = objects::resolve(tx, caller, wanted).await?;
-        let is_seen = |id: &Uuid| names.get(Kind::Folder, *id).is_some();
-        let mut folders = edit.apply_to_seen(&before.perimeter_folders, is_seen);
+        let seen = objects::find_seen_of(tx, caller, Kind::Folder, &before.perimeter_folders).await?;
+        let mut folders = edit.apply_to_seen(&before.perimeter_folders, |id| seen.contains(id));
         folders.sort_unstable();
         folders.dedup();
         if folders.is_empty() {
@@ -157,7 +155,10 @@ impl Managed for RoleAssignment {
         change(tx, by, id.into(), patch, if_version).await
     }
 
+    /// Takes a role from whoever was given it.
+    ///
+    /// Errors: 403 `permission_denied`, 409 `builtin`, `last_administrator`, `cannot_change_oneself`, 412.
     async fn delete(tx: &mut Tx, by: &Access<DeleteRoleAssignment>, id: Uuid, if_version: Option<i64>) -> Result<()> {
-        delete(tx, by, id.into(), if_version).await
+        objects::delete::<RoleAssignment>(tx, by.caller(), id, if_version, "role_assignment.deleted").await
     }
 }

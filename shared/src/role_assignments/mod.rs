@@ -6,8 +6,8 @@ mod write;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub use change::{RoleAssignmentPatch, change};
-pub use write::{Holding, NewRoleAssignment, create, delete};
+pub use change::RoleAssignmentPatch;
+pub use write::{Holding, NewRoleAssignment, create};
 
 use crate::access::{Access, ViewRoleAssignment};
 use crate::db::Tx;

@@ -4,14 +4,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{MAX_PERIMETER, RoleAssignment};
-use crate::access::{
-    Access, AddRoleAssignment, Caller, DeleteRoleAssignment, Permission, Reach, cannot_grant, demand_grantable,
-};
+use crate::access::{Access, AddRoleAssignment, Caller, Permission, Reach, cannot_grant, demand_grantable};
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::error::{Check, FieldError, Result};
 use crate::ids::{FolderId, OrganizationId, RoleAssignmentId, RoleId, UserGroupId, UserId};
-use crate::objects::{self, Kind, check_description, check_name};
+use crate::objects::{self, Kind, check_description};
+use crate::text::check_name;
 use crate::users::User;
 
 /// Who holds what where.
@@ -187,16 +186,4 @@ pub(super) async fn add_folders(tx: &mut Tx, id: RoleAssignmentId, folders: &[Uu
     .execute(tx.connection())
     .await?;
     Ok(())
-}
-
-/// Takes a role from whoever was given it.
-///
-/// Errors: 403 `permission_denied`, 409 `builtin`, `last_administrator`, `cannot_change_oneself`, 412.
-pub async fn delete(
-    tx: &mut Tx,
-    by: &Access<DeleteRoleAssignment>,
-    id: RoleAssignmentId,
-    if_version: Option<i64>,
-) -> Result<()> {
-    objects::delete::<RoleAssignment>(tx, by.caller(), id.into(), if_version, "role_assignment.deleted").await
 }

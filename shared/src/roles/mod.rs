@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 pub use builtin::BuiltinRole;
 pub(crate) use builtin::{create_builtin, create_builtin_groups, get_builtin, grantable};
-pub use write::{NewRole, RolePatch, change, create, delete};
+pub use write::{NewRole, RolePatch, create};
 
 use crate::access::{Access, ViewRole};
 use crate::db::Tx;

@@ -11,7 +11,8 @@ use crate::audit::Event;
 use crate::db::Tx;
 use crate::error::{Check, Error, Refusal, Result, on_constraint};
 use crate::ids::{FolderId, OrganizationId, RoleId, UserId};
-use crate::objects::{self, Edit, Managed, check_description, check_name};
+use crate::objects::{self, Edit, Managed, check_description};
+use crate::text::check_name;
 
 /// A role to be.
 #[derive(Clone, Debug)]
@@ -76,7 +77,7 @@ pub async fn create(tx: &mut Tx, by: &Access<AddRole>, new: &NewRole) -> Result<
 ///
 /// Errors: 400 for a folder or a permission that is not there, 403 `permission_denied`, `cannot_grant`, 409 `builtin`,
 /// `name_taken`, `cannot_change_oneself`, 412.
-pub async fn change(
+async fn change(
     tx: &mut Tx,
     by: &Access<ChangeRole>,
     id: RoleId,
@@ -153,13 +154,6 @@ async fn demand_addable(tx: &mut Tx, caller: &Caller, role: RoleId, added: &[Str
     if may { Ok(()) } else { Err(cannot_grant().into()) }
 }
 
-/// Deletes a role with every assignment of it.
-///
-/// Errors: 403 `permission_denied`, 409 `builtin`, `cannot_change_oneself`, 412.
-pub async fn delete(tx: &mut Tx, by: &Access<DeleteRole>, id: RoleId, if_version: Option<i64>) -> Result<()> {
-    objects::delete::<Role>(tx, by.caller(), id.into(), if_version, "role.deleted").await
-}
-
 fn check_permissions(check: &mut Check, codenames: &[String]) {
     let unknown = codenames.iter().find(|name| Permission::find(name).is_none());
     let message = format!("There is no permission {}.", unknown.map_or("", |name| name.as_str()));
@@ -205,7 +199,10 @@ impl Managed for Role {
         change(tx, by, id.into(), patch, if_version).await
     }
 
+    /// Deletes a role with every assignment of it.
+    ///
+    /// Errors: 403 `permission_denied`, 409 `builtin`, `cannot_change_oneself`, 412.
     async fn delete(tx: &mut Tx, by: &Access<DeleteRole>, id: Uuid, if_version: Option<i64>) -> Result<()> {
-        delete(tx, by, id.into(), if_version).await
+        objects::delete::<Role>(tx, by.caller(), id, if_version, "role.deleted").await
     }
 }

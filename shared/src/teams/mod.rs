@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub(crate) use join::{add_member, check_joinable, joinable};
-pub use write::{NewTeam, TeamPatch, change, create, delete};
+pub use write::{NewTeam, TeamPatch, create};
 
 use crate::access::{Access, ViewTeam};
 use crate::db::Tx;

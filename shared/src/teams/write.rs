@@ -10,7 +10,8 @@ use crate::db::Tx;
 use crate::email_address::EmailAddress;
 use crate::error::{Check, Error, Refusal, Result, on_constraint};
 use crate::ids::{FolderId, OrganizationId, TeamId, UserId};
-use crate::objects::{self, Edit, Managed, check_description, check_name};
+use crate::objects::{self, Edit, Managed, check_description};
+use crate::text::check_name;
 
 /// A team to be.
 #[derive(Clone, Debug)]
@@ -84,7 +85,7 @@ pub async fn create(tx: &mut Tx, by: &Access<AddTeam>, new: &NewTeam) -> Result<
 /// Changes a team, or moves it to another folder.
 ///
 /// Errors: 400 for a folder or a user that is not there, 403 `permission_denied`, 409 `name_taken`, `team_full`, 412.
-pub async fn change(
+async fn change(
     tx: &mut Tx,
     by: &Access<ChangeTeam>,
     id: TeamId,
@@ -127,13 +128,6 @@ pub async fn change(
     Ok(new)
 }
 
-/// Deletes a team. Its people stay.
-///
-/// Errors: 403 `permission_denied`, 412.
-pub async fn delete(tx: &mut Tx, by: &Access<DeleteTeam>, id: TeamId, if_version: Option<i64>) -> Result<()> {
-    objects::delete::<Team>(tx, by.caller(), id.into(), if_version, "team.deleted").await
-}
-
 /// An address; an empty one is none.
 fn check_email(check: &mut Check, text: Option<&str>) -> Option<String> {
     let text = text.filter(|text| !text.is_empty())?;
@@ -161,7 +155,10 @@ impl Managed for Team {
         change(tx, by, id.into(), patch, if_version).await
     }
 
+    /// Deletes a team. Its people stay.
+    ///
+    /// Errors: 403 `permission_denied`, 412.
     async fn delete(tx: &mut Tx, by: &Access<DeleteTeam>, id: Uuid, if_version: Option<i64>) -> Result<()> {
-        delete(tx, by, id.into(), if_version).await
+        objects::delete::<Team>(tx, by.caller(), id, if_version, "team.deleted").await
     }
 }

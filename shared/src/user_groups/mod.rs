@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub(crate) use members::{add_member, check_grantable, get_builtin, grantable};
-pub use write::{NewUserGroup, UserGroupPatch, change, create, delete};
+pub use write::{NewUserGroup, UserGroupPatch, create};
 
 use crate::access::{Access, ViewUserGroup};
 use crate::db::Tx;

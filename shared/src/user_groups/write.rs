@@ -8,7 +8,8 @@ use crate::audit::Event;
 use crate::db::Tx;
 use crate::error::{Check, Error, Refusal, Result, on_constraint};
 use crate::ids::{FolderId, OrganizationId, UserGroupId};
-use crate::objects::{self, Managed, check_description, check_name};
+use crate::objects::{self, Managed, check_description};
+use crate::text::check_name;
 
 /// A group to be.
 #[derive(Clone, Debug)]
@@ -63,7 +64,7 @@ pub async fn create(tx: &mut Tx, by: &Access<AddUserGroup>, new: &NewUserGroup) 
 /// Changes a group, or moves it to another folder. Its people move with it: who manages the folder sees them.
 ///
 /// Errors: 400 for a folder that is not there, 403 `permission_denied`, 409 `builtin`, `name_taken`, 412.
-pub async fn change(
+async fn change(
     tx: &mut Tx,
     by: &Access<ChangeUserGroup>,
     id: UserGroupId,
@@ -102,13 +103,6 @@ pub async fn change(
     Ok(new)
 }
 
-/// Deletes a group with what was assigned to it. Its members stay, without it.
-///
-/// Errors: 403 `permission_denied`, 409 `builtin`, `last_administrator`, `cannot_change_oneself`, 412.
-pub async fn delete(tx: &mut Tx, by: &Access<DeleteUserGroup>, id: UserGroupId, if_version: Option<i64>) -> Result<()> {
-    objects::delete::<UserGroup>(tx, by.caller(), id.into(), if_version, "user_group.deleted").await
-}
-
 fn taken(error: sqlx::Error) -> Error {
     on_constraint(error, "user_groups_one_per_name", || {
         Refusal::conflict("name_taken", "There is a group of this name in this folder already.")
@@ -130,7 +124,10 @@ impl Managed for UserGroup {
         change(tx, by, id.into(), patch, if_version).await
     }
 
+    /// Deletes a group with what was assigned to it. Its members stay, without it.
+    ///
+    /// Errors: 403 `permission_denied`, 409 `builtin`, `last_administrator`, `cannot_change_oneself`, 412.
     async fn delete(tx: &mut Tx, by: &Access<DeleteUserGroup>, id: Uuid, if_version: Option<i64>) -> Result<()> {
-        delete(tx, by, id.into(), if_version).await
+        objects::delete::<UserGroup>(tx, by.caller(), id, if_version, "user_group.deleted").await
     }
 }

@@ -13,7 +13,7 @@ use crate::email_address::{EmailAddress, key};
 use crate::error::{Check, Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
 use crate::json;
-use crate::objects::{self, Edit, Kind, Managed, Wanted, resolve};
+use crate::objects::{self, Edit, Kind, Managed};
 use crate::{passwords, personal_access_tokens, sessions, user_groups};
 
 /// What to change; what is `None` stays. In a field that can be cleared, `Some(None)` clears.
@@ -34,15 +34,6 @@ pub struct UserPatch {
     /// Whether `profile` is merged into the present one (RFC 7396) or replaces it.
     pub merges_profile: bool,
     pub user_groups: Option<Edit<Uuid>>,
-}
-
-/// A patch of which it is known whether `If-Match` was sent.
-#[derive(Clone, Debug)]
-pub struct Replacement {
-    /// What to change.
-    pub patch: UserPatch,
-    /// The version the caller saw, where he said so.
-    pub if_version: Option<i64>,
 }
 
 impl UserPatch {
@@ -100,31 +91,35 @@ impl UserPatch {
 ///
 /// Errors: 403 `permission_denied`, `session_required`, `outranked`, `superuser_only`, `cannot_grant`; 409 `last_superuser`,
 /// `last_administrator`, `cannot_change_oneself`, `already_member`, `username_taken`, `too_many_groups`, `profile_too_large`; 412.
-pub async fn change(tx: &mut Tx, by: &Access<Oneself>, id: UserId, change: &Replacement) -> Result<User> {
+async fn change(
+    tx: &mut Tx,
+    by: &Access<Oneself>,
+    id: UserId,
+    patch: &UserPatch,
+    if_version: Option<i64>,
+) -> Result<User> {
     let caller = by.caller();
     let is_self = id == caller.user_id;
-    let email = change.patch.check()?;
+    let email = patch.check()?;
     if is_self {
         caller.demand_own()?;
-        if caller.session().is_none() && !change.patch.is_only_names() {
+        if caller.session().is_none() && !patch.is_only_names() {
             return Err(session_required().into());
         }
     }
     let rights = Rights::lock(tx, caller).await?;
-    if !(is_self && change.patch.is_only_names()) {
+    if !(is_self && patch.is_only_names()) {
         caller.may::<ChangeUser>(tx).await?;
         objects::get_held::<User>(tx, caller, id.into(), Permission::ChangeUser).await?;
     }
     let old = lock(tx, id).await?;
-    if change.if_version.is_some_and(|version| version != old.version) {
+    if if_version.is_some_and(|version| version != old.version) {
         return Err(Refusal::stale().into());
     }
-    let mut new = merged(&old, &change.patch, email);
-    if let Some(groups) = &change.patch.user_groups {
-        let mut wanted = Wanted::default();
-        wanted.all(Kind::UserGroup, &old.user_groups);
-        let seen = resolve(tx, caller, wanted).await?;
-        new.user_groups = groups.apply_to_seen(&old.user_groups, |group| seen.get(Kind::UserGroup, *group).is_some());
+    let mut new = merged(&old, patch, email);
+    if let Some(groups) = &patch.user_groups {
+        let seen = objects::find_seen_of(tx, caller, Kind::UserGroup, &old.user_groups).await?;
+        new.user_groups = groups.apply_to_seen(&old.user_groups, |group| seen.contains(group));
     }
     check_size(&new)?;
     if is_self {
@@ -293,7 +288,7 @@ impl Managed for User {
         patch: &UserPatch,
         if_version: Option<i64>,
     ) -> Result<Self> {
-        change(tx, by, id.into(), &Replacement { patch: patch.clone(), if_version }).await
+        change(tx, by, id.into(), patch, if_version).await
     }
 
     async fn delete(tx: &mut Tx, by: &Access<DeleteUser>, id: Uuid, if_version: Option<i64>) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::objects::{self, Cascade, drop_object};
 /// Deletes a user with his credentials and what was assigned to him. What he did stays in the audit log, under his address.
 ///
 /// Errors: 403 `permission_denied`, `outranked`, 409 `last_superuser`, `last_administrator`, `cannot_change_oneself`, 412.
-pub async fn delete(tx: &mut Tx, by: &Access<DeleteUser>, id: UserId, if_version: Option<i64>) -> Result<()> {
+pub(super) async fn delete(tx: &mut Tx, by: &Access<DeleteUser>, id: UserId, if_version: Option<i64>) -> Result<()> {
     let rights = Rights::lock(tx, by.caller()).await?;
     let user = get_to_delete(tx, by.caller(), id, if_version).await?;
     lock(tx, id).await?;

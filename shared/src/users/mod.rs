@@ -9,10 +9,11 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-pub use change::{Replacement, UserPatch, change};
+pub use change::UserPatch;
 pub use create::{NewUser, UserInput, create};
 pub(crate) use create::{create_first_administrator, create_invited};
-pub use delete::{cascade, delete};
+pub use delete::cascade;
+use delete::delete;
 pub(crate) use expiry::is_near;
 pub use expiry::{end_some, notify_some};
 
@@ -121,7 +122,9 @@ const IN_GROUPS: &str = "exists (select from user_group_members m where m.organi
 /// The users that the caller sees: the people of the folders over which he holds `view_user`, and himself.
 pub async fn list(tx: &mut Tx, by: &Access<ViewUser>, filter: &UserFilter, page: &PageRequest) -> Result<Page<User>> {
     let groups = objects::only_seen(tx, by.caller(), Kind::UserGroup, filter.user_groups.as_deref()).await?;
-    let sees_roles = !Reach::load(tx, by.caller().holder(), Permission::ViewRole).await?.is_empty();
+    // To whoever sees no role, nobody has one, and nobody has none.
+    let hides_roles =
+        filter.is_approver.is_some() && Reach::load(tx, by.caller().holder(), Permission::ViewRole).await?.is_empty();
     objects::list(tx, by, page, |query| {
         query.ids(filter.ids.clone());
         query.equals("o.email_key", filter.email.as_deref().map(crate::email_address::key));
@@ -132,7 +135,7 @@ pub async fn list(tx: &mut Tx, by: &Access<ViewUser>, filter: &UserFilter, page:
         query.equals("o.keep_local_login", filter.keep_local_login);
         query.equals("o.expiry_date", filter.expiry_date);
         query.equals(IS_APPROVER, filter.is_approver);
-        if filter.is_approver.is_some() && !sees_roles {
+        if hides_roles {
             query.condition(false);
         }
         query.enclosed(IN_GROUPS, groups, "))");
