@@ -114,7 +114,7 @@ impl Api {
     /// Set up a second factor
     ///
     /// In two steps (RFC 6238: SHA-1, six digits, thirty seconds). Without a `code`: 201 with a new secret for an authenticator
-    /// app; nothing is demanded yet, and asking again gives another one in its place. With the `code` that the app then shows:
+    /// app; nothing is demanded yet, and asking again gives another one in its place. With the `code` that the app then shows
     /// and the present `password`: 200, and it is on. Every other session of the caller and all his personal access tokens end,
     /// for they were begun with less, and a mail tells about it; the answer has ten recovery codes.
     ///

@@ -78,3 +78,19 @@ async fn whoever_guesses_can_t_fill_the_audit_log() {
     assert_eq!(refusals(&admin).await.len(), 4);
     app.finish().await;
 }
+
+#[tokio::test]
+async fn what_is_noted_of_slugs_that_are_nobodys_counts_with_all_others() {
+    let app = TestApp::start_with(&[("limit-refusals-noted", "2/3600")]).await;
+    let operator = app.organization("platform").administrator().await;
+    let admin = app.organization("acme").administrator().await;
+    for n in 0..3 {
+        app.anonymous()
+            .sign_in(&format!("nowhere{n}"), "admin@acme.example", WRONG)
+            .await
+            .problem(401, "invalid_credentials");
+    }
+    app.anonymous().sign_in("acme", &admin.email, WRONG).await.problem(401, "invalid_credentials");
+    assert_eq!((refusals(&operator).await.len(), refusals(&admin).await.len()), (2, 0), "one is as another");
+    app.finish().await;
+}

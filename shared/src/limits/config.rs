@@ -65,7 +65,7 @@ pub struct LimitsConfig {
     /// How many milliseconds an attempt waits for Redis, where failures are counted, before this process counts it by itself.
     #[arg(long, env, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=5_000))]
     pub limit_patience_ms: u64,
-    /// Failed sign-ins that one process writes into the audit log of one organization: FAILURES/SECONDS.
+    /// Failed sign-ins that one process writes into audit logs, of all organizations together: FAILURES/SECONDS.
     #[arg(long, env, default_value = "1000/10")]
     pub limit_refusals_noted: Rate,
 }

@@ -28,7 +28,6 @@ use crate::email_address;
 use crate::error::{Error, Refusal, Result};
 use crate::ids::UserId;
 use crate::secret::SecretKey;
-use crate::tenant::Tenant;
 
 /// How long a client that is new to a besieged account waits before each attempt, in milliseconds,
 const DELAY: i64 = LONGEST_WAIT.num_milliseconds();
@@ -202,10 +201,11 @@ impl Limiter {
         self.take("own_secret", Buckets { strict, siege: None }).await
     }
 
-    /// Whether a refusal is written into an organization's audit log. Up to the limit, or whoever guesses could fill the disk;
-    /// each process counts for itself.
-    pub(crate) fn may_note(&self, keeper: &Tenant) -> bool {
-        let noted = (self.key("noted", &[&keeper.id().to_string()]), self.0.rates.limit_refusals_noted);
+    /// Whether a refusal is written into an audit log. Up to the limit, or whoever guesses could fill the disk; each process
+    /// counts for itself. All organizations count together: with a count of each, whoever has used up that of the platform
+    /// organization, which stands in for slugs that are nobody's, could tell them by an answer without a commit.
+    pub(crate) fn may_note(&self) -> bool {
+        let noted = (self.key("noted", &[]), self.0.rates.limit_refusals_noted);
         matches!(self.0.local.take(&Buckets { strict: vec![noted], siege: None }, self.now()), Taken::Yes { .. })
     }
 

@@ -140,7 +140,7 @@ async fn refuse<T>(
     reason: &'static str,
     origin: Origin,
 ) -> Result<T> {
-    if let Some(keeper) = addressee.keeper().filter(|keeper| door.limiter.may_note(keeper)) {
+    if let Some(keeper) = addressee.keeper().filter(|_| door.limiter.may_note()) {
         let mut tx = door.db.begin(keeper, Actor::Anonymous, origin).await?;
         let event = Event {
             action: "session.refused",

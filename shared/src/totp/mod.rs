@@ -208,7 +208,7 @@ pub(crate) async fn demand_at_sign_in(
     let verdict = look(&mut tx, &door.keys.seals, &factor, code).await?;
     let wrong = || Refusal::unauthenticated("invalid_code", "This code is wrong, too old, or was used before.");
     let Some(refusal) = refusal_of(&verdict, wrong) else { return Ok(tx) };
-    if matches!(verdict, Verdict::Wrong) && door.limiter.may_note(tx.tenant()) {
+    if matches!(verdict, Verdict::Wrong) && door.limiter.may_note() {
         tx.act_as(Actor::Anonymous);
         tx.audit(Event::new("session.refused", "user", user, email).with(json!({ "reason": "wrong_code" }))).await?;
     }
