@@ -94,6 +94,23 @@ async fn a_change_token_is_good_for_ten_minutes_its_organization_and_unchanged()
 }
 
 #[tokio::test]
+async fn a_change_token_stays_dead_when_its_account_was_closed_and_opened_again() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let bob = admin.member("bob@example.com", "reader").await;
+    set(&admin, bob.id, SET).await.ok();
+    let token = change_token(&app, "bob@example.com", SET).await;
+    for is_active in [false, true] {
+        admin.patch(&format!("/users/{}", bob.id), json!({ "is_active": is_active })).await.ok();
+    }
+    let stranger = app.anonymous().under("acme");
+    change(&stranger, &token, OTHER).await.problem(401, "sign_in_again");
+    let token = change_token(&app, "bob@example.com", SET).await;
+    change(&stranger, &token, OTHER).await.no_content();
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn a_made_up_change_token_waits_for_nobody_and_many_of_them_are_slowed_down() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;

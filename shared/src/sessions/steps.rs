@@ -119,29 +119,30 @@ pub(crate) async fn begin_with(
     Ok((tx, row.email))
 }
 
-/// What a ticket for a code stands and falls with: the password, the second factor, and that no code was taken since.
+/// What a ticket for a code stands and falls with: the password and the rest of the account, which may have been closed
+/// meanwhile and opened again; the second factor, and that no code was taken since.
 pub(super) async fn code_state(tx: &mut Tx, user: UserId) -> Result<Option<String>> {
     let Some(factor) = totp::state(tx, user).await? else { return Ok(None) };
-    let hash = sqlx::query_scalar!(
-        "select password_hash from users where organization_id = $1 and id = $2",
+    let account = sqlx::query_scalar!(
+        "select password_hash || '/' || version from users where organization_id = $1 and id = $2",
         tx.organization_id() as OrganizationId,
         user as UserId
     )
     .fetch_one(tx.connection())
     .await?;
-    Ok(hash.map(|hash| format!("{hash}/{factor}")))
+    Ok(account.map(|account| format!("{account}/{factor}")))
 }
 
-/// What a ticket for a new password stands and falls with: the password. None if it may stay.
+/// What a ticket for a new password stands and falls with: the password and the rest of the account. None if it may stay.
 async fn change_state(tx: &mut Tx, user: UserId) -> Result<Option<String>> {
-    let hash = sqlx::query_scalar!(
-        "select password_hash from users where organization_id = $1 and id = $2 and must_change_password",
+    let account = sqlx::query_scalar!(
+        "select password_hash || '/' || version from users where organization_id = $1 and id = $2 and must_change_password",
         tx.organization_id() as OrganizationId,
         user as UserId
     )
     .fetch_optional(tx.connection())
     .await?;
-    Ok(hash.flatten())
+    Ok(account.flatten())
 }
 
 pub(super) fn ticket(
