@@ -17,6 +17,15 @@ async fn change_token(app: &TestApp, email: &str, password: &str) -> String {
     answer["change_token"].as_str().expect("a token").to_owned()
 }
 
+/// An administrator; Bob, whose password he has set; and the token to change it.
+async fn set_for_bob(app: &TestApp) -> (Caller, Caller, String) {
+    let admin = app.organization("acme").administrator().await;
+    let bob = admin.member("bob@example.com", "reader").await;
+    set(&admin, bob.id, SET).await.ok();
+    let token = change_token(app, "bob@example.com", SET).await;
+    (admin, bob, token)
+}
+
 fn change(caller: &Caller, token: &str, password: &str) -> Call {
     let body = json!({ "change_token": token, "new_password": password, "confirm_new_password": password });
     caller.post("/iam/change-password", body)
@@ -66,12 +75,9 @@ async fn a_password_that_was_set_ends_sessions_and_leads_to_one_of_ones_own() {
 #[tokio::test]
 async fn a_change_token_is_good_for_ten_minutes_its_organization_and_unchanged() {
     let app = TestApp::start().await;
-    let admin = app.organization("acme").administrator().await;
+    let (admin, bob, token) = set_for_bob(&app).await;
     app.organization("other").administrator().await;
-    let bob = admin.member("bob@example.com", "reader").await;
-    set(&admin, bob.id, SET).await.ok();
     let stranger = app.anonymous().under("acme");
-    let token = change_token(&app, "bob@example.com", SET).await;
     change(&stranger.under("other"), &token, OTHER).await.problem(401, "sign_in_again");
     change(&stranger.under("nowhere"), &token, OTHER).await.problem(401, "sign_in_again");
     for bad in ["", "x", &token[1..], &token.to_lowercase(), &"A".repeat(100_000)] {
@@ -96,10 +102,7 @@ async fn a_change_token_is_good_for_ten_minutes_its_organization_and_unchanged()
 #[tokio::test]
 async fn a_change_token_stays_dead_when_its_account_was_closed_and_opened_again() {
     let app = TestApp::start().await;
-    let admin = app.organization("acme").administrator().await;
-    let bob = admin.member("bob@example.com", "reader").await;
-    set(&admin, bob.id, SET).await.ok();
-    let token = change_token(&app, "bob@example.com", SET).await;
+    let (admin, bob, token) = set_for_bob(&app).await;
     for is_active in [false, true] {
         admin.patch(&format!("/users/{}", bob.id), json!({ "is_active": is_active })).await.ok();
     }
@@ -113,11 +116,8 @@ async fn a_change_token_stays_dead_when_its_account_was_closed_and_opened_again(
 #[tokio::test]
 async fn a_made_up_change_token_waits_for_nobody_and_many_of_them_are_slowed_down() {
     let app = TestApp::start().await;
-    let admin = app.organization("acme").administrator().await;
-    let bob = admin.member("bob@example.com", "reader").await;
-    set(&admin, bob.id, SET).await.ok();
+    let (_, _, token) = set_for_bob(&app).await;
     let stranger = app.anonymous().under("acme");
-    let token = change_token(&app, "bob@example.com", SET).await;
     let other = if &token[60..61] == "A" { "B" } else { "A" };
     let forged = format!("{}{other}{}", &token[..60], &token[61..]);
     // Who is meant is not believed: his row is not asked for.
@@ -137,11 +137,8 @@ async fn a_made_up_change_token_waits_for_nobody_and_many_of_them_are_slowed_dow
 #[tokio::test]
 async fn of_two_who_use_one_change_token_one_wins() {
     let app = TestApp::start().await;
-    let admin = app.organization("acme").administrator().await;
-    let bob = admin.member("bob@example.com", "reader").await;
-    set(&admin, bob.id, SET).await.ok();
+    let (_, _, token) = set_for_bob(&app).await;
     let stranger = app.anonymous().under("acme");
-    let token = change_token(&app, "bob@example.com", SET).await;
     let (one, two) = tokio::join!(async { change(&stranger, &token, OTHER).await }, async {
         change(&stranger, &token, PASSWORD).await
     });
