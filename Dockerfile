@@ -2,6 +2,11 @@
 #   docker build --target api .
 
 FROM rust:1.95-slim-bookworm AS build
+# XMLSec, which verifies the signatures of single sign-on, and libclang, which reads its headers.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libxmlsec1-dev libxml2-dev libssl-dev pkg-config \
+        libclang1-14 libclang-common-14-dev \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 # The queries are checked against .sqlx; there is no database here. Only the two programs, so that nothing the tests need
@@ -13,9 +18,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && install -D --target-directory=/out target/release/tenantry-api target/release/tenantry-worker
 
 FROM debian:bookworm-slim AS runtime
-# ca-certificates for TLS to Postgres and mail servers, curl for the health checks.
+# ca-certificates for TLS to Postgres and mail servers, curl for the health checks, XMLSec for single sign-on.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates curl \
+    && apt-get install -y --no-install-recommends ca-certificates curl libxmlsec1-openssl \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin tenantry
 USER 10001:10001

@@ -5,6 +5,7 @@
 OLDEST_POSTGRES=15
 OLDEST_NODE=20
 OLDEST_PYTHON=3.11
+OLDEST_PHP=8.1
 PRIVATE_NODE=22.23.3 # where the distribution's is too old; the npm package of this name is Node.js itself
 
 NEEDED=
@@ -46,10 +47,12 @@ have() { # TOOL
     rust) [ -n "$(rust_version)" ] && at_least "$(rust_version)" "$(oldest_rust)" ;;
     cc) command -v cc >/dev/null ;;
     curl) command -v curl >/dev/null ;;
+    xmlsec) find_xmlsec ;;
     postgres) find_postgres >/dev/null ;;
     redis) find_redis >/dev/null ;;
     node) node_is_new && command -v npm >/dev/null ;;
     python) find_python >/dev/null ;;
+    php) find_php >/dev/null ;;
     ps) command -v ps >/dev/null && type -P kill >/dev/null ;; # bash has a kill of its own
     browser) find_chromium >/dev/null && command -v chromedriver >/dev/null ;;
   esac
@@ -60,10 +63,12 @@ describe() { # TOOL
     rust) printf 'Rust %s or newer%s' "$(oldest_rust)" "$(found_instead "$(rust_version)")" ;;
     cc) printf 'A C compiler' ;;
     curl) printf 'curl' ;;
+    xmlsec) printf 'XMLSec with OpenSSL, its headers, and libclang (which reads them)' ;;
     postgres) printf 'PostgreSQL %s or newer' "$OLDEST_POSTGRES" ;;
     redis) printf 'Redis (or Valkey)' ;;
     node) printf 'Node.js %s or newer with npm%s' "$OLDEST_NODE" "$(found_instead "$(node --version 2>/dev/null || true)")" ;;
     python) printf 'Python %s or newer with venv' "$OLDEST_PYTHON" ;;
+    php) printf 'PHP %s or newer with curl, mbstring and xml' "$OLDEST_PHP" ;;
     ps) printf 'ps and kill' ;;
     browser) printf 'Chromium with ChromeDriver' ;;
   esac
@@ -96,18 +101,22 @@ packages() { # apt|brew TOOL
     apt:rust) if apt-cache show rustup >/dev/null 2>&1; then printf 'rustup'; fi ;;
     apt:cc) printf 'build-essential' ;;
     apt:curl) printf 'curl ca-certificates' ;;
+    apt:xmlsec) printf 'libxmlsec1-dev libxml2-dev libssl-dev pkg-config%s' "$(libclang_packages)" ;;
     apt:postgres) printf 'postgresql' ;;
     apt:redis) printf 'redis-server' ;;
     apt:node) if command -v node >/dev/null; then printf 'npm'; else printf 'nodejs npm'; fi ;;
     apt:python) printf 'python3 python3-venv' ;;
+    apt:php) printf 'php-cli php-curl php-mbstring php-xml' ;;
     apt:ps) printf 'procps' ;;
     apt:browser) printf 'chromium chromium-driver' ;;
     brew:rust) printf 'rustup' ;;
     brew:curl) printf 'curl' ;;
+    brew:xmlsec) printf 'libxmlsec1 libxml2 openssl@3 pkgconf' ;; # libclang comes with the C compiler
     brew:postgres) printf 'postgresql@17' ;;
     brew:redis) printf 'redis' ;;
     brew:node) printf 'node' ;;
     brew:python) printf 'python3' ;;
+    brew:php) printf 'php' ;;
     brew:browser) printf 'chromium chromedriver' ;;
   esac
 }
@@ -171,6 +180,47 @@ oldest_rust() { sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml; }
 
 rust_version() { { cargo --version && rustc --version; } 2>/dev/null | sed -n 's/^rustc \([0-9.]*\).*/\1/p' || true; }
 
+# --- XMLSec, which verifies the signatures of single sign-on
+
+find_xmlsec() {
+  use_brews_pkg_config
+  pkg-config --exists xmlsec1-openssl libxml-2.0 openssl 2>/dev/null && command -v xmlsec1-config >/dev/null && find_libclang
+}
+
+# Homebrew keeps these out of the way of the system's own.
+use_brews_pkg_config() {
+  local folder
+  for folder in {/opt/homebrew,/usr/local}/opt/{libxml2,openssl@3}/lib/pkgconfig; do
+    case ":${PKG_CONFIG_PATH:-}:" in *":$folder:"*) continue ;; esac
+    [ ! -d "$folder" ] || export PKG_CONFIG_PATH=$folder${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
+  done
+}
+
+# The library and, beside it, the headers that a compiler brings along: without them `stddef.h` is not found.
+find_libclang() {
+  local file
+  [ "$(uname)" != Darwin ] || return 0
+  [ -z "${LIBCLANG_PATH:-}" ] || return 0
+  for file in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib*/libclang*.so* /usr/lib/*-linux-gnu/libclang*.so*; do
+    [ -e "$file" ] || continue
+    for file in /usr/lib/llvm-*/lib/clang/*/include/stddef.h /usr/lib*/clang/*/include/stddef.h; do
+      [ ! -e "$file" ] || return 0
+    done
+  done
+  return 1
+}
+
+# What the distribution's `libclang-dev` stands for, without its 200 MB of other things.
+libclang_packages() {
+  local version
+  version=$(apt-cache depends libclang-dev 2>/dev/null | sed -n 's/.*Depends: libclang-\([0-9]*\)-dev.*/\1/p' | head -n 1)
+  if [ -n "$version" ]; then
+    printf ' libclang1-%s libclang-common-%s-dev' "$version" "$version"
+  else
+    printf ' libclang-dev'
+  fi
+}
+
 # --- Node.js
 
 node_is_new() {
@@ -227,6 +277,13 @@ find_chromium() {
     { [ -x "$app" ] && printf '%s\n' "$app"; }
 }
 
+# --- PHP
+
+find_php() {
+  php -r "exit(version_compare(PHP_VERSION, '$OLDEST_PHP', '>=') && extension_loaded('curl') && extension_loaded('dom')
+    && extension_loaded('mbstring') && extension_loaded('openssl') ? 0 : 1);" 2>/dev/null && command -v php
+}
+
 # --- Python
 
 # Prints one that is new enough and can make a virtual environment: Debian has that in a package of its own.
@@ -238,4 +295,18 @@ find_python() {
     return 0
   done
   return 1
+}
+
+# A virtual environment with what a file of requirements pins, down to what that needs.
+install_python() { # NAME FOLDER REQUIREMENTS
+  if cmp -s "$3" "$2/installed" && "$2/bin/python" -c '' 2>/dev/null; then return; fi
+  run_logged "Installing what ${3%/*} needs" "$1" make_python "$2" "$3"
+  # Last, so that half an installation is never taken for a whole one.
+  cp "$3" "$2/installed"
+}
+
+make_python() { # FOLDER REQUIREMENTS
+  rm -rf "$1"
+  "$(find_python)" -m venv "$1" &&
+    "$1/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "$2"
 }
