@@ -9,12 +9,14 @@ use tenantry_shared::db::{Db, Tx};
 use tenantry_shared::limits::Limiter;
 use tenantry_shared::organizations::Operator;
 use tenantry_shared::passwords::Hasher;
+use tenantry_shared::saml::Sso;
 use tenantry_shared::secret::Links;
 use tenantry_shared::sessions::{Door, SignInKeys};
 use tenantry_shared::signature::SigningSecret;
 
 use crate::auth::SignedIn;
 use crate::problem::{ApiResult, Problem};
+use crate::saml::SamlTools;
 
 /// What handlers share. Clones are cheap.
 #[derive(Clone, Debug)]
@@ -27,6 +29,7 @@ pub(crate) struct App {
     pub(crate) public_url: Arc<PublicUrl>,
     pub(crate) platform_slug: Arc<str>,
     pub(crate) redis: redis::Client,
+    pub(crate) saml: SamlTools,
     /// Where it is none, no delivery events are taken.
     pub(crate) email_events_secret: Option<SigningSecret>,
 }
@@ -46,6 +49,17 @@ impl App {
         let mut tx = self.db.begin(&caller.caller.tenant, caller.caller.actor(), caller.origin.clone()).await?;
         let access = caller.caller.may::<P>(&mut tx).await?;
         Ok((tx, access))
+    }
+
+    /// What conversations with identity providers take.
+    pub(crate) fn sso(&self) -> Sso<'_> {
+        Sso {
+            db: &self.db,
+            limiter: &self.limiter,
+            seals: &self.saml.seals,
+            workers: &self.saml.workers,
+            public_url: &self.public_url,
+        }
     }
 
     /// What strangers are looked at with.

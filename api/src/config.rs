@@ -75,6 +75,7 @@ pub async fn check(config: &ServeConfig) -> ExitCode {
     report.listening("LISTEN_ADDR", config.listen_addr);
     report.listening("METRICS_ADDR", config.metrics_addr);
     report.database(&config.database).await;
+    report.secrets(&config.database, &config.common).await;
     report.redis(&config.redis).await;
     report.exit_code()
 }

@@ -78,7 +78,8 @@ pub(crate) struct EmailOut {
     /// Its id; its `Message-ID` begins with it.
     id: Uuid,
     /// Which mail: `invitation`, `welcome`, `password_reset`, `password_changed`, `invitation_accepted`, `invitation_declined`,
-    /// `invitation_bounced`, `invitation_reminder`, `account_expiring`.
+    /// `invitation_bounced`, `invitation_reminder`, `account_expiring`, `certificate_expiring`,
+    /// `password_set`, `second_factor_enabled`, `second_factor_removed`.
     kind: String,
     /// To whom.
     to: String,

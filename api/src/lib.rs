@@ -33,6 +33,7 @@ mod permissions;
 mod personal_access_tokens;
 mod role_assignments;
 mod roles;
+mod saml;
 mod sessions;
 mod settings;
 mod teams;
@@ -52,9 +53,9 @@ use tenantry_shared::config::ConfigError;
 use tenantry_shared::db::Db;
 use tenantry_shared::limits::Limiter;
 use tenantry_shared::passwords::Hasher;
-use tenantry_shared::relay;
-use tenantry_shared::secret::Links;
+use tenantry_shared::secret::{Links, SecretKeys};
 use tenantry_shared::sessions::SignInKeys;
+use tenantry_shared::{relay, reseal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -98,10 +99,12 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
     let db = Db::new(&config.database, clock.clone()).map_err(trouble)?;
     let redis = config.redis.client()?;
     let public_url = config.common.public_url()?;
-    let secret_key = config.common.secret_key()?;
+    let secret_keys = config.common.secret_keys.both()?;
+    let secret_key = secret_keys.current.clone();
     let app = app::App {
         links: Links::new(&secret_key).map_err(trouble)?,
-        sign_in_keys: SignInKeys::new(&secret_key).map_err(trouble)?,
+        sign_in_keys: SignInKeys::new(&secret_keys).map_err(trouble)?,
+        saml: saml::SamlTools::new(&public_url, &secret_keys)?,
         hasher: Hasher::default(),
         limiter: Limiter::new(&config.limits, &config.redis, &secret_key, clock.clone())?,
         redis: redis.clone(),
@@ -130,6 +133,7 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
     let server = tokio::spawn(async move {
         let relay_stop = stopping.clone();
         let meters = tokio::spawn(meters::watch(db.clone()));
+        tokio::spawn(look_at_secrets(db.clone(), secret_keys));
         let relay = tokio::spawn(relay::run(db.clone(), redis, namespace, async move { relay_stop.cancelled().await }));
         let server = Server::new_with_acceptor(acceptor).name("api").idle_timeout(Duration::from_secs(60));
         let ended = server
@@ -144,6 +148,15 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
     Ok(Running { address, stop, server })
 }
 
+/// Whether the server key opens what is stored. If not, that is told at once, and not only to whoever comes to need it.
+async fn look_at_secrets(db: Db, keys: SecretKeys) {
+    if let Ok(count) = reseal::count_unreadable(&db, &keys).await
+        && count > 0
+    {
+        tracing::error!(count, "{}", reseal::complain(count));
+    }
+}
+
 fn routes(app: app::App, edge: edge::Edge) -> impl Endpoint {
     let document = openapi::document();
     Route::new()
@@ -151,6 +164,7 @@ fn routes(app: app::App, edge: edge::Edge) -> impl Endpoint {
         .nest("/docs", openapi::docs())
         .at("/livez", health::live())
         .at("/readyz", health::ready())
+        .nest("/v1/saml", pages::company_routes())
         .nest("/v1", openapi::service())
         .nest("/", pages::routes())
         .data(app)

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     actors, audit_events, email_events, email_suppressions, emails, folders, invitations, jobs, organizations,
-    passwords, permissions, personal_access_tokens, role_assignments, roles, sessions, settings, teams, totp,
+    passwords, permissions, personal_access_tokens, role_assignments, roles, saml, sessions, settings, teams, totp,
     user_groups, user_preferences, users,
 };
 
@@ -67,6 +67,8 @@ pub(crate) enum Tags {
     Permissions,
     /// Signing in, passwords, second factors, who I am.
     Iam,
+    /// Single sign-on: an organization's own keys, its identity providers, and what came of sign-ins.
+    Saml,
     /// From an administrator's request to a signed-in invitee.
     Invitations,
     /// Mails, how their delivery stands, and whom not to mail.
@@ -83,6 +85,7 @@ type Apis = (
     (users::Api, actors::Api, user_preferences::Api),
     (folders::Api, roles::Api, role_assignments::Api, user_groups::Api, teams::Api, permissions::Api),
     (sessions::Api, sessions::own::Api, personal_access_tokens::Api, passwords::Api, totp::Api),
+    (saml::keys::Api, saml::connections::Api, saml::events::Api, saml::test_sign_ins::Api),
     (invitations::Api, invitations::invitees::Api),
     (emails::Api, email_suppressions::Api, email_events::Api),
     audit_events::Api,
@@ -95,6 +98,7 @@ pub(crate) fn service() -> OpenApiService<Apis, ()> {
         (users::Api, actors::Api, user_preferences::Api),
         (folders::Api, roles::Api, role_assignments::Api, user_groups::Api, teams::Api, permissions::Api),
         (sessions::Api, sessions::own::Api, personal_access_tokens::Api, passwords::Api, totp::Api),
+        (saml::keys::Api, saml::connections::Api, saml::events::Api, saml::test_sign_ins::Api),
         (invitations::Api, invitations::invitees::Api),
         (emails::Api, email_suppressions::Api, email_events::Api),
         audit_events::Api,

@@ -1,5 +1,6 @@
 //! Settings of an organization.
 
+use chrono::{DateTime, Utc};
 use poem::web::Data;
 use poem_openapi::param::{Header, Path};
 use poem_openapi::payload::Json;
@@ -7,12 +8,14 @@ use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Object, OpenApi};
 use tenantry_shared::Refusal;
 use tenantry_shared::access::ChangeOrganization;
+use tenantry_shared::objects::{self, Kind, Wanted};
+use tenantry_shared::saml;
 use tenantry_shared::settings::{self, Settings, SettingsPatch};
 
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::input::{Body, Input};
-use crate::objects::kept;
+use crate::objects::{Ref, cleared, kept};
 use crate::problem::ApiResult;
 use crate::reply::{Found, etag, if_match};
 
@@ -34,6 +37,10 @@ pub(crate) struct SettingsOut {
     set_password_enabled: bool,
     /// The language of mails to people who have chosen none.
     locale: String,
+    /// Whether people must sign in through an identity provider, from `sso_required_from` on.
+    sso_required: bool,
+    /// From when on; null where they needn't.
+    sso_required_from: Option<DateTime<Utc>>,
     #[oai(skip)]
     version: i64,
 }
@@ -47,6 +54,8 @@ impl From<Settings> for SettingsOut {
             mfa_required: settings.mfa_required,
             set_password_enabled: settings.set_password_enabled,
             locale: settings.locale,
+            sso_required: settings.sso_required_from.is_some(),
+            sso_required_from: settings.sso_required_from,
             version: settings.version,
         }
     }
@@ -70,6 +79,36 @@ pub(crate) struct SettingsPatchIn {
     /// The language of mails to people who have chosen none: a tag such as `en` or `de-AT`. Where there are no texts in it, they
     /// are English.
     locale: MaybeUndefined<String>,
+    /// Whether people must sign in through an identity provider: then passwords are no way in, but for users with
+    /// `keep_local_login`. True: from `sso_required_from` on, or else from now on. It takes a connection that is active and has
+    /// passed a test; look at `preview_sso` before.
+    sso_required: MaybeUndefined<bool>,
+    /// From when on they must; a time that has passed is now. `null`: they needn't.
+    sso_required_from: MaybeUndefined<DateTime<Utc>>,
+}
+
+/// What would come of `sso_required`, as things stand now. Everyone counted is active.
+#[derive(Debug, Object)]
+pub(crate) struct SsoPreview {
+    /// Whether there is an active connection that has passed a test: without one it can't be required.
+    has_tested_connection: bool,
+    /// From when on it is required already; null where it is not.
+    sso_required_from: Option<DateTime<Utc>>,
+    /// How many people there are.
+    people: i64,
+    /// How many of them an identity provider knows already: they have signed in through it.
+    known: i64,
+    /// How many of the rest have `keep_local_login`, and go on with their password.
+    keep_local_login: i64,
+    /// How many of the rest have an address in a domain that an active connection is bound to: their accounts are found at
+    /// their first sign-in there.
+    expected: i64,
+    /// How many are left. They would not get in.
+    locked_out: i64,
+    /// Whether you are one of these.
+    includes_you: bool,
+    /// The first of these by address, at most 20, as far as you may see them.
+    locked_out_people: Vec<Ref>,
 }
 
 impl Input for SettingsPatchIn {}
@@ -83,6 +122,8 @@ impl SettingsPatchIn {
             mfa_required: kept("mfa_required", self.mfa_required)?,
             set_password_enabled: kept("set_password_enabled", self.set_password_enabled)?,
             locale: kept("locale", self.locale)?,
+            sso_required: kept("sso_required", self.sso_required)?,
+            sso_required_from: cleared(self.sso_required_from),
         })
     }
 }
@@ -111,7 +152,7 @@ impl Api {
     ///
     /// Needs `change_organization`. They hold from now on: passwords and invitations that are there stay as they are, tokens
     /// are shortened. Errors: 409 `short_passwords_need_mfa`, `second_factor_first` (who demands one of
-    /// everybody has one himself).
+    /// everybody has one himself), `no_tested_connection`.
     #[oai(path = "/orgs/:organization_slug/settings", method = "patch", operation_id = "change_settings")]
     async fn change(
         &self,
@@ -130,5 +171,36 @@ impl Api {
         tx.commit().await?;
         let tag = etag(settings.version);
         Ok(Found::Object(Json(settings), tag))
+    }
+
+    /// See who would be locked out by single sign-on
+    ///
+    /// How many people would not get in if `sso_required` were true: those whom no identity provider knows, who may not keep
+    /// their password, and whose address is in no domain that an active connection is bound to. Needs `change_organization`.
+    #[oai(path = "/orgs/:organization_slug/settings/sso-preview", method = "get", operation_id = "preview_sso")]
+    async fn preview_sso(
+        &self,
+        caller: SignedIn,
+        app: Data<&App>,
+        /// The organization's slug.
+        organization_slug: Path<String>,
+    ) -> ApiResult<Json<SsoPreview>> {
+        let (mut tx, by) = app.enter::<ChangeOrganization>(&caller, &organization_slug).await?;
+        let preview = saml::preview(&mut tx, &by).await?;
+        let mut wanted = Wanted::default();
+        wanted.all(Kind::User, &preview.some);
+        let names = objects::resolve(&mut tx, by.caller(), wanted).await?;
+        tx.commit().await?;
+        Ok(Json(SsoPreview {
+            has_tested_connection: preview.has_tested_connection,
+            sso_required_from: preview.required_from,
+            people: preview.people,
+            known: preview.known,
+            keep_local_login: preview.kept,
+            expected: preview.expected,
+            locked_out: preview.locked_out,
+            includes_you: preview.includes_you,
+            locked_out_people: Ref::all(&names, Kind::User, &preview.some),
+        }))
     }
 }

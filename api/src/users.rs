@@ -115,7 +115,7 @@ impl UserFields {
             is_local: user.is_local,
             keep_local_login: user.keep_local_login,
             is_third_party: user.is_third_party,
-            is_sso: !user.is_local,
+            is_sso: user.is_sso,
             is_email_verified: user.is_email_verified,
             has_mfa_enabled: user.has_mfa_enabled,
             expiry_date: user.expiry_date,

@@ -3,7 +3,7 @@
 
 check() {
   use_throwaway_state
-  need rust cc postgres
+  need rust cc xmlsec postgres
   install_missing
   need_cargo fmt clippy
   export SQLX_OFFLINE=true
@@ -30,7 +30,7 @@ check() {
 
 prepare() {
   use_throwaway_state
-  need rust cc postgres
+  need rust cc xmlsec postgres
   install_missing
   describe_queries
   rm -rf .sqlx

@@ -17,9 +17,9 @@ check_api() {
 
   use_throwaway_state
   forget_callers_settings
-  need rust cc curl postgres redis node python
+  need rust cc xmlsec curl postgres redis node python
   install_missing
-  install_schemathesis
+  install_python schemathesis "$SCHEMATHESIS" scripts/schemathesis/requirements.txt
   choose_application_ports
   start_postgres
   start_redis
@@ -40,7 +40,7 @@ check_api() {
 # Nearly all that is asked fails, from one address. Limits would only hide what stands behind them.
 bear_with_failures() {
   export LIMIT_ACCOUNT_AND_CLIENT=1000000/1 LIMIT_CLIENT=1000000/1 LIMIT_ACCOUNT=1000000/1 LIMIT_PASSWORD_RESETS=1000000/1 \
-    LIMIT_WRONG_LINKS=1000000/1 LIMIT_OWN_SECRETS=1000000/1
+    LIMIT_WRONG_LINKS=1000000/1 LIMIT_COMPANY_SIGN_INS=1000000/1 LIMIT_OWN_SECRETS=1000000/1
 }
 
 ask_as_operator() { # SEED EXAMPLES
@@ -72,21 +72,4 @@ schemathesis() { # SEED EXAMPLES OPTION…
   export TENANTRY_URL=$API_URL ANSWERED
   in_group "$SCHEMATHESIS/bin/python" -m schemathesis.cli --config-file scripts/schemathesis/schemathesis.toml \
     run openapi.json --url "$API_URL" --seed "$seed" --max-examples "$examples" --workers 1 "$@"
-}
-
-# As scripts/schemathesis/requirements.txt pins it, down to what it needs.
-install_schemathesis() {
-  local wanted=scripts/schemathesis/requirements.txt
-  if cmp -s "$wanted" "$SCHEMATHESIS/installed" && "$SCHEMATHESIS/bin/python" -c 'import schemathesis' 2>/dev/null; then
-    return
-  fi
-  run_logged "Installing Schemathesis" schemathesis make_schemathesis "$wanted"
-  # Last, so that half an installation is never taken for a whole one.
-  cp "$wanted" "$SCHEMATHESIS/installed"
-}
-
-make_schemathesis() { # REQUIREMENTS
-  rm -rf "$SCHEMATHESIS"
-  "$(find_python)" -m venv "$SCHEMATHESIS" &&
-    "$SCHEMATHESIS/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "$1"
 }

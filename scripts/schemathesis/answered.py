@@ -27,6 +27,13 @@ OUT_OF_REACH = {
     "iam_replace_recovery_codes",
     # Someone else who has a second factor.
     "reset_totp",
+    # A connection of its own, and a next key beside the active one: an organization has few of both.
+    "activate_saml_key",
+    "change_saml_connection",
+    "delete_saml_connection",
+    "delete_saml_key",
+    "get_saml_connection",
+    "replace_saml_connection",
     # A minute since the mail before.
     "resend_invitation",
     "resend_invitation_in_place",

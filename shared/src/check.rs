@@ -8,9 +8,10 @@ use std::time::Duration;
 use redis::{AsyncConnectionConfig, InfoDict};
 use tokio::time::timeout;
 
+use crate::clock::Clock;
 use crate::config::{CommonConfig, ConfigError, DatabaseConfig, RedisConfig};
-use crate::db::{self, Schema};
-use crate::telemetry;
+use crate::db::{self, Db, Schema};
+use crate::{reseal, telemetry};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -69,6 +70,7 @@ impl Report {
     /// The settings that API and worker share.
     pub fn common(&mut self, config: &CommonConfig) {
         self.setting("SECRET_KEY", config.secret_key());
+        self.optional("PREVIOUS_SECRET_KEY", config.secret_keys.previous(), "there is no key before");
         self.setting("PUBLIC_URL", config.public_url());
         self.setting("LOG", telemetry::log_filter(&config.log));
         self.optional("OTEL_EXPORTER_OTLP_ENDPOINT", config.collector(), "no traces");
@@ -88,6 +90,18 @@ impl Report {
             }
             Err(error) => self.bad("Postgres", &error.to_string()),
         }
+    }
+
+    /// The server key: it opens what is stored. Says nothing while Postgres can't be asked.
+    pub async fn secrets(&mut self, database: &DatabaseConfig, common: &CommonConfig) {
+        let Ok(keys) = common.secret_keys.both() else { return };
+        let Ok(db) = Db::open(database, Clock::default()).await else { return };
+        match reseal::count_unreadable(&db, &keys).await {
+            Ok(0) => self.ok("Stored secrets", "SECRET_KEY opens them"),
+            Ok(count) => self.bad("Stored secrets", &format!("{}.", reseal::complain(count))),
+            Err(error) => self.bad("Stored secrets", &error.to_string()),
+        }
+        db.close().await;
     }
 
     /// Redis: it answers, takes what is written, and does not throw it away.

@@ -12,7 +12,7 @@ use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
 use crate::error::Error;
-use crate::secret::SecretKey;
+use crate::secret::{SecretKey, SecretKeys};
 
 /// A setting that is missing or makes no sense, in a sentence for an operator.
 #[derive(Debug, thiserror::Error)]
@@ -141,17 +141,60 @@ impl RedisConfig {
     }
 }
 
-/// What API and worker must agree on.
+/// The server key.
 #[derive(Clone, Debug, Args)]
-pub struct CommonConfig {
+pub struct SecretKeysConfig {
     /// At least 32 characters of random text. The keys of mailed links are derived from it: who knows it can make links;
-    /// changing it makes every link
-    /// that is out there dead, and every authenticator app useless: people then need a recovery code, or an administrator.
+    /// changing it makes every link that is out there dead. Seeds of authenticator apps and SAML keys are encrypted with it:
+    /// to change it, set the old one as PREVIOUS_SECRET_KEY and run `tenantry-api rotate-secret-key`.
     #[arg(long, env, hide_env_values = true)]
     pub secret_key: Option<SecretString>,
     /// A file that holds SECRET_KEY.
     #[arg(long, env)]
     pub secret_key_file: Option<PathBuf>,
+    /// The SECRET_KEY before, until `tenantry-api rotate-secret-key` has run. It opens what was encrypted with it.
+    #[arg(long, env, hide_env_values = true)]
+    pub previous_secret_key: Option<SecretString>,
+    /// A file that holds PREVIOUS_SECRET_KEY.
+    #[arg(long, env)]
+    pub previous_secret_key_file: Option<PathBuf>,
+}
+
+impl SecretKeysConfig {
+    /// The key of now.
+    pub fn current(&self) -> Result<SecretKey, ConfigError> {
+        secret_key("SECRET_KEY", self.secret_key.as_ref(), self.secret_key_file.as_deref())
+    }
+
+    /// The key before, if one is given.
+    pub fn previous(&self) -> Result<Option<SecretKey>, ConfigError> {
+        let value = self.previous_secret_key.as_ref().filter(|key| !key.expose_secret().is_empty());
+        if value.is_none() && self.previous_secret_key_file.is_none() {
+            return Ok(None);
+        }
+        secret_key("PREVIOUS_SECRET_KEY", value, self.previous_secret_key_file.as_deref()).map(Some)
+    }
+
+    /// Both.
+    pub fn both(&self) -> Result<SecretKeys, ConfigError> {
+        Ok(SecretKeys { current: self.current()?, previous: self.previous()? })
+    }
+}
+
+fn secret_key(name: &str, value: Option<&SecretString>, file: Option<&Path>) -> Result<SecretKey, ConfigError> {
+    let text = secret(name, value, file)?;
+    if text.expose_secret().len() < 32 {
+        return Err(ConfigError(format!("{name} is shorter than 32 characters: `openssl rand -base64 48` makes one.")));
+    }
+    Ok(SecretKey::new(text.expose_secret().as_bytes()))
+}
+
+/// What API and worker must agree on.
+#[derive(Clone, Debug, Args)]
+#[expect(missing_docs, reason = "the fields say it to clap")]
+pub struct CommonConfig {
+    #[command(flatten)]
+    pub secret_keys: SecretKeysConfig,
     /// How people reach this service: `https://accounts.example.com`. Plain http only on a loopback address.
     #[arg(long, env)]
     pub public_url: Option<String>,
@@ -173,13 +216,7 @@ pub struct CommonConfig {
 impl CommonConfig {
     /// The server key.
     pub fn secret_key(&self) -> Result<SecretKey, ConfigError> {
-        let text = secret("SECRET_KEY", self.secret_key.as_ref(), self.secret_key_file.as_deref())?;
-        if text.expose_secret().len() < 32 {
-            return Err(ConfigError(
-                "SECRET_KEY is shorter than 32 characters: `openssl rand -base64 48` makes one.".into(),
-            ));
-        }
-        Ok(SecretKey::new(text.expose_secret().as_bytes()))
+        self.secret_keys.current()
     }
 
     /// Where traces go, if anywhere.
@@ -209,6 +246,7 @@ pub struct PublicUrl {
     origin: String,
     host: String,
     https: bool,
+    loopback: bool,
 }
 
 impl PublicUrl {
@@ -231,7 +269,7 @@ impl PublicUrl {
             return Err(ConfigError("PUBLIC_URL must be scheme and host only, with no user and no path.".into()));
         }
         let host = url.host_str().unwrap_or("localhost").trim_matches(['[', ']']).to_owned();
-        Ok(Self { origin: url.origin().ascii_serialization(), host, https })
+        Ok(Self { origin: url.origin().ascii_serialization(), host, https, loopback })
     }
 
     /// `path` (with its leading slash) as an absolute address.
@@ -256,5 +294,11 @@ impl PublicUrl {
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.https
+    }
+
+    /// Whether only this machine reaches it: in tests, and while someone develops.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.loopback
     }
 }

@@ -75,4 +75,10 @@ typed_ids! {
     JobId;
     /// An entry of the audit log.
     AuditEventId;
+    /// A key pair of an organization as a SAML service provider.
+    SamlKeyId;
+    /// A company's identity provider.
+    SamlConnectionId;
+    /// What came of one sign-in through an identity provider.
+    SamlEventId;
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::access::{Actor, Origin};
 use crate::db::{Db, Tx};
 use crate::error::Result;
-use crate::ids::{EmailId, JobId, OrganizationId, PasswordResetRequestId, new_uuid};
+use crate::ids::{EmailId, JobId, OrganizationId, PasswordResetRequestId, SamlConnectionId, new_uuid};
 use crate::tenant::Tenant;
 use crate::trace;
 
@@ -33,11 +33,13 @@ pub enum Job {
     ResendInvitations(JobId),
     /// Mail a link to whoever has an address, if anyone.
     ResetPassword(PasswordResetRequestId),
+    /// Fetch the metadata of a connection.
+    FetchSamlMetadata(SamlConnectionId),
 }
 
 impl Job {
     /// The names of all there are.
-    pub const NAMES: [&'static str; 3] = ["send_email", "resend_invitations", "reset_password"];
+    pub const NAMES: [&'static str; 4] = ["send_email", "resend_invitations", "reset_password", "fetch_saml_metadata"];
 
     /// Its name in the database, and in metrics.
     #[must_use]
@@ -51,6 +53,7 @@ impl Job {
             Self::SendEmail(id) => ("send_email", id.into()),
             Self::ResendInvitations(id) => ("resend_invitations", id.into()),
             Self::ResetPassword(id) => ("reset_password", id.into()),
+            Self::FetchSamlMetadata(id) => ("fetch_saml_metadata", id.into()),
         }
     }
 
@@ -59,6 +62,7 @@ impl Job {
             "send_email" => Some(Self::SendEmail(subject.into())),
             "resend_invitations" => Some(Self::ResendInvitations(subject.into())),
             "reset_password" => Some(Self::ResetPassword(subject.into())),
+            "fetch_saml_metadata" => Some(Self::FetchSamlMetadata(subject.into())),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@
 //! until it commits, and moves `resume_after` with it. So a worker that dies is succeeded by another that goes on where it
 //! stopped, and one that only seemed dead can do nothing any more.
 //!
-//! Notices of certificates that end, the purge of deleted organizations and of partitions have nothing behind them yet.
+//! The purge of deleted organizations and of partitions has nothing behind it yet.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::ValueEnum;
@@ -37,17 +37,26 @@ pub enum Schedule {
     PurgeIdempotencyKeys,
     /// Deletes password links that have been dead for long.
     PurgePasswordResets,
+    /// Fetches the metadata of identity providers anew.
+    FetchSamlMetadata,
+    /// Mails those who manage single sign-on before a certificate ends.
+    NotifyExpiringCertificates,
+    /// Deletes what is left of single sign-ons, once it is of no use.
+    PurgeSaml,
 }
 
 impl Schedule {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::RemindInvitees,
         Self::NotifyExpiringAccounts,
         Self::EndExpiredAccounts,
         Self::PurgeDeadSessions,
         Self::PurgeIdempotencyKeys,
         Self::PurgePasswordResets,
+        Self::FetchSamlMetadata,
+        Self::NotifyExpiringCertificates,
+        Self::PurgeSaml,
     ];
 
     const fn row(self) -> (&'static str, TimeDelta) {
@@ -58,6 +67,9 @@ impl Schedule {
             Self::PurgeDeadSessions => ("purge_dead_sessions", TimeDelta::hours(1)),
             Self::PurgeIdempotencyKeys => ("purge_idempotency_keys", TimeDelta::hours(1)),
             Self::PurgePasswordResets => ("purge_password_resets", TimeDelta::days(1)),
+            Self::FetchSamlMetadata => ("fetch_saml_metadata", TimeDelta::days(1)),
+            Self::NotifyExpiringCertificates => ("notify_expiring_certificates", TimeDelta::hours(6)),
+            Self::PurgeSaml => ("purge_saml", TimeDelta::hours(1)),
         }
     }
 

@@ -136,6 +136,15 @@ impl SecretKey {
     }
 }
 
+/// The server key, and the one before it while there are values that it has sealed.
+#[derive(Clone, Debug)]
+pub struct SecretKeys {
+    /// What everything is derived from.
+    pub current: SecretKey,
+    /// Opens what was sealed with it, and does nothing else.
+    pub previous: Option<SecretKey>,
+}
+
 /// What a mailed link is for. A link of one kind is never taken for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkKind {

@@ -1,5 +1,6 @@
 //! Settings: what an organization decides for all of its people.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use crate::access::{Access, ChangeOrganization};
@@ -8,7 +9,7 @@ use crate::db::Tx;
 use crate::emails::check_locale;
 use crate::error::{Check, Refusal, Result, on_constraint};
 use crate::ids::OrganizationId;
-use crate::{personal_access_tokens, totp};
+use crate::{personal_access_tokens, saml, totp};
 
 /// The settings of an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Settings {
     pub mfa_required: bool,
     pub set_password_enabled: bool,
     pub locale: String,
+    /// From when on people sign in through an identity provider only; none: they needn't.
+    pub sso_required_from: Option<DateTime<Utc>>,
     pub version: i64,
 }
 
@@ -33,6 +36,8 @@ pub struct SettingsPatch {
     pub mfa_required: Option<bool>,
     pub set_password_enabled: Option<bool>,
     pub locale: Option<String>,
+    pub sso_required: Option<bool>,
+    pub sso_required_from: Option<Option<DateTime<Utc>>>,
 }
 
 impl SettingsPatch {
@@ -48,10 +53,23 @@ impl SettingsPatch {
         range(self.password_min_length, 8, 128, "password_min_length");
         let is_tag = self.locale.as_deref().is_none_or(check_locale);
         check.that(is_tag, "locale", "invalid_locale", "A locale is a language tag such as en or de-AT.");
+        let contradicts = self.sso_required == Some(false) && matches!(self.sso_required_from, Some(Some(_)));
+        let message = "There is no time from which something is required that is not.";
+        check.that(!contradicts, "sso_required_from", "contradiction", message);
         check.done()
     }
 
-    fn applied_to(&self, old: &Settings) -> Settings {
+    /// To demand it without saying from when is to demand it from now on, or from when it was demanded already.
+    fn sso_required_from(&self, old: &Settings, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        match (self.sso_required, self.sso_required_from) {
+            (Some(false), _) => None,
+            (None, None) => old.sso_required_from,
+            (None, Some(from)) => from,
+            (Some(true), from) => from.flatten().or(old.sso_required_from).or(Some(now)),
+        }
+    }
+
+    fn applied_to(&self, old: &Settings, now: DateTime<Utc>) -> Settings {
         Settings {
             invitation_validity: self.invitation_validity.unwrap_or(old.invitation_validity),
             token_max_days: self.token_max_days.unwrap_or(old.token_max_days),
@@ -59,6 +77,7 @@ impl SettingsPatch {
             mfa_required: self.mfa_required.unwrap_or(old.mfa_required),
             set_password_enabled: self.set_password_enabled.unwrap_or(old.set_password_enabled),
             locale: self.locale.clone().unwrap_or_else(|| old.locale.clone()),
+            sso_required_from: self.sso_required_from(old, now),
             version: old.version,
         }
     }
@@ -73,7 +92,7 @@ async fn load(tx: &mut Tx) -> Result<Settings> {
     let settings = sqlx::query_as!(
         Settings,
         "select invitation_validity, token_max_days, password_min_length, mfa_required, set_password_enabled, locale,
-                version
+                sso_required_from, version
          from organizations where organization_id = $1",
         tx.organization_id() as OrganizationId
     )
@@ -84,7 +103,7 @@ async fn load(tx: &mut Tx) -> Result<Settings> {
 
 /// Changes settings. Tokens that would live longer than a new `token_max_days` end when that says.
 ///
-/// Errors: 409 `short_passwords_need_mfa`, `second_factor_first`; 412.
+/// Errors: 409 `short_passwords_need_mfa`, `second_factor_first`, `no_tested_connection`; 412.
 pub async fn change(
     tx: &mut Tx,
     by: &Access<ChangeOrganization>,
@@ -102,7 +121,7 @@ pub async fn change(
     if if_version.is_some_and(|version| version != old.version) {
         return Err(Refusal::stale().into());
     }
-    let new = patch.applied_to(&old);
+    let new = patch.applied_to(&old, tx.now());
     if new == old {
         return Ok(old);
     }
@@ -110,6 +129,11 @@ pub async fn change(
     if new.mfa_required && !old.mfa_required && totp::state(tx, by.caller().user_id).await?.is_none() {
         let detail = "Set up a second factor of your own before you demand one of everybody.";
         return Err(Refusal::conflict("second_factor_first", detail).into());
+    }
+    if new.sso_required_from.is_some() && old.sso_required_from.is_none() && !saml::has_way_in(tx).await? {
+        let detail = "Make a connection to your identity provider and pass a test sign-in through it before you demand that of \
+                      everybody.";
+        return Err(Refusal::conflict("no_tested_connection", detail).into());
     }
     store(tx, &new).await?;
     let is_lowered = new.token_max_days < old.token_max_days;
@@ -122,7 +146,8 @@ pub async fn change(
 async fn store(tx: &mut Tx, new: &Settings) -> Result<()> {
     sqlx::query!(
         "update organizations set invitation_validity = $2, token_max_days = $3, password_min_length = $4,
-             mfa_required = $5, set_password_enabled = $6, locale = $7, version = version + 1, updated_at = $8
+             mfa_required = $5, set_password_enabled = $6, locale = $7, sso_required_from = $8,
+             version = version + 1, updated_at = $9
          where organization_id = $1",
         tx.organization_id() as OrganizationId,
         new.invitation_validity,
@@ -131,6 +156,7 @@ async fn store(tx: &mut Tx, new: &Settings) -> Result<()> {
         new.mfa_required,
         new.set_password_enabled,
         new.locale,
+        new.sso_required_from,
         tx.now()
     )
     .execute(tx.connection())
@@ -161,5 +187,6 @@ fn changes(old: &Settings, new: &Settings) -> serde_json::Value {
     note("mfa_required", json!(old.mfa_required), json!(new.mfa_required));
     note("set_password_enabled", json!(old.set_password_enabled), json!(new.set_password_enabled));
     note("locale", json!(old.locale), json!(new.locale));
+    note("sso_required_from", json!(old.sso_required_from), json!(new.sso_required_from));
     changes.into()
 }

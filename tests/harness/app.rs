@@ -278,6 +278,7 @@ async fn start_api(
         let url = format!("http://127.0.0.1:{port}");
         let mut flags = common_flags(database, redis, namespace, &url);
         flags.push(("listen-addr", format!("127.0.0.1:{port}")));
+        flags.retain(|(name, _)| own_flags.iter().all(|(own, _)| own != name));
         flags.extend(own_flags.iter().map(|(name, value)| (*name, (*value).to_owned())));
         if let Ok(api) = tenantry_api::start(&parse::<ServeConfig>(&flags), clock.clone()).await {
             return (url, api);

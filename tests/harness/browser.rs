@@ -61,6 +61,8 @@ impl Browser {
             "--disable-sync",
             "--hide-scrollbars",
             "--window-size=390,844",
+            // Pages of others may want what others serve; no test depends on the world.
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         ];
         let mut flags: Vec<String> = flags.map(str::to_owned).to_vec();
         flags.push(format!("--user-data-dir={}", profile.0.display()));

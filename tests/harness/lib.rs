@@ -13,9 +13,11 @@ mod database;
 mod delivery_events;
 mod environment;
 mod folder;
+mod identity_providers;
 mod mail;
 mod postgres;
 mod processes;
+mod saml;
 mod smtp;
 mod wait;
 
@@ -27,9 +29,11 @@ pub use collector::{Collector, TracedSpan};
 pub use database::{Database, Held};
 pub use delivery_events::{EMAIL_EVENTS_SECRET, signature};
 pub use environment::{repository, required};
+pub use identity_providers::{Nanoidp, SimpleSamlPhp};
 pub use mail::{Link, Mail, Mailbox};
 pub use postgres::PostgresServer;
-pub use processes::{MailDev, Processes, RedisServer, Which, free_port, redis_keys_and_values, run_to_end};
+pub use processes::{MailDev, Processes, RedisServer, Which, free_port, redis_keys_and_values, run_to_end, run_within};
+pub use saml::{Connected, IdentityProvider, Message, Said, Tab, attribute};
 pub use smtp::{Smtp, Stage};
 pub use wait::{eventually, eventually_within};
 

@@ -59,11 +59,21 @@ pub async fn run_to_end(
     arguments: &[&str],
     environment: &[(&str, &str)],
 ) -> (Option<i32>, String) {
+    run_within(Duration::from_secs(60), program, arguments, environment).await
+}
+
+/// The same with another deadline.
+pub async fn run_within(
+    patience: Duration,
+    program: impl AsRef<Path>,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> (Option<i32>, String) {
     let program = program.as_ref();
     let mut command = command(program, None);
     command.args(arguments).envs(environment.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let running = tokio::time::timeout(Duration::from_secs(60), command.output());
-    let output = running.await.expect("it ends within a minute").expect("it starts");
+    let running = tokio::time::timeout(patience, command.output());
+    let output = running.await.expect("it ends in time").expect("it starts");
     let written = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8_lossy(&written).into_owned())
 }
@@ -371,9 +381,14 @@ impl Processes {
         assert!(ended.expect("it has a status").success(), "{} did not end well:\n{}", which.name(), self.log(which));
     }
 
+    /// Its process id.
+    pub fn pid(&mut self, which: Which) -> u32 {
+        self.child(which).as_ref().and_then(Child::id).expect("it runs")
+    }
+
     /// How much memory it holds, in KiB.
     pub async fn memory(&mut self, which: Which) -> u64 {
-        let pid = self.child(which).as_ref().and_then(Child::id).expect("it runs").to_string();
+        let pid = self.pid(which).to_string();
         let (_, said) = run_to_end("ps", &["-o", "rss=", "-p", &pid], &[]).await;
         said.trim().parse().expect("a number")
     }

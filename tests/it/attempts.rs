@@ -219,7 +219,7 @@ async fn pages_say_in_words_how_long_to_wait() {
             .header("accept-language", language)
     };
     let forms = [
-        ("/sign-in", "organization=acme&username=bob&password=x"),
+        ("/sign-in/password", "organization=acme&username=bob&password=x"),
         ("/password-reset", "organization=acme&email=bob@example.com"),
     ];
     for (path, form) in forms {

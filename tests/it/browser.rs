@@ -208,7 +208,7 @@ async fn password_fields_are_masked_and_help_password_managers() {
     app.anonymous().under("acme").post("/iam/password-reset", json!({ "email": admin.email })).await.accepted();
     let reset = app.mailbox().last_to(&admin.email).await.link().token();
     for (path, cookie, wanted) in [
-        ("/sign-in", String::new(), "current-password"),
+        ("/sign-in/password", String::new(), "current-password"),
         ("/invitations/accept", format!("tenantry-invitation={accept}"), "new-password"),
         ("/password-reset/confirm", format!("tenantry-password-reset={reset}"), "new-password"),
     ] {
@@ -310,7 +310,7 @@ async fn signing_in_anew_in_a_browser_ends_the_session_before() {
     let admin = app.organization("acme").administrator().await;
     let sign_in = |cookie: String| {
         let form = format!("organization=acme&username={}&password={PASSWORD}", admin.email);
-        let call = app.anonymous().call(reqwest::Method::POST, &format!("{}/sign-in", app.url()));
+        let call = app.anonymous().call(reqwest::Method::POST, &format!("{}/sign-in/password", app.url()));
         call.body("application/x-www-form-urlencoded", form).header("origin", app.url()).header("cookie", &cookie)
     };
     let token = |answer: &harness::Answer| {

@@ -11,6 +11,7 @@ use crate::frame::{OPEN, document, operations};
 const OTHERS: &[&str] = &[
     "/",
     "/sign-in",
+    "/sign-in/password",
     "/sign-in/with-token",
     "/sign-in/with-token/continue",
     "/sign-in/code",
@@ -23,6 +24,10 @@ const OTHERS: &[&str] = &[
     "/password-reset/confirm",
     "/password-change",
     "/second-factor",
+    "/v1/saml/acme/metadata",
+    "/v1/saml/acme/login",
+    "/v1/saml/acme/acs",
+    "/v1/saml/acme/slo",
     "/reminders/stop",
     "/reminders/stopped",
     "/assets/app.css",

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::frame::{OPEN, SIGNED, document, operations};
+use crate::saml_connections::connect;
 
 /// Stands in everything that the victim owns, and must stand in no answer to anyone else.
 const MARK: &str = "zebraworks";
@@ -38,6 +39,11 @@ impl Two {
         victim.post("/email-suppressions", json!({ "address": format!("never@{MARK}.example") })).await.created();
         victim.post("/iam/auth-tokens", json!({ "name": MARK })).await.created();
         victim.call(Method::POST, "/iam/session-token").await.ok();
+        for someone in [&victim, &attacker] {
+            someone.post("/saml/keys", json!({ "common_name": "sso", "key_size": 2048 })).await.created();
+        }
+        victim.post("/saml/keys", json!({ "common_name": MARK, "key_size": 2048 })).await.created();
+        connect(&victim, json!({ "name": MARK, "domains": [format!("{MARK}.example")] })).await;
         app.settle().await;
         let ids = ids_of(app.database(), MARK).await;
         for table in [
@@ -51,6 +57,8 @@ impl Two {
             "folders",
             "sessions",
             "personal_access_tokens",
+            "saml_connections",
+            "saml_keys",
             "session_tokens",
             "audit_events",
         ] {

@@ -3,9 +3,10 @@
 use harness::{Browser, TestApp, repository};
 use serde_json::json;
 use tenantry_worker::mail::{
-    AccountExpiringMail, Branding, Context, InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail,
-    InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, PasswordSetMail, Rendered,
-    SecondFactorEnabledMail, SecondFactorRemovedMail, WelcomeMail, render,
+    AccountExpiringMail, Branding, CertificateExpiringMail, Context, InvitationAcceptedMail, InvitationBouncedMail,
+    InvitationDeclinedMail, InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail,
+    PasswordSetMail, Rendered, SecondFactorEnabledMail, SecondFactorRemovedMail, WelcomeMail, WelcomeToSignInMail,
+    render,
 };
 
 const LANGUAGES: [&str; 3] = ["en", "de", "fr"];
@@ -27,6 +28,7 @@ fn naming(mail: Mail, name: &str) -> Mail {
     match mail {
         Mail::Invitation(mail) => InvitationMail { organization, inviter, role, ..mail }.into(),
         Mail::Welcome(mail) => WelcomeMail { organization, first_name, ..mail }.into(),
+        Mail::WelcomeToSignIn(mail) => WelcomeToSignInMail { organization, first_name, ..mail }.into(),
         Mail::PasswordReset(mail) => PasswordResetMail { organization, first_name, ..mail }.into(),
         Mail::PasswordChanged(mail) => PasswordChangedMail { organization, first_name, ..mail }.into(),
         Mail::InvitationAccepted(mail) => {
@@ -36,6 +38,9 @@ fn naming(mail: Mail, name: &str) -> Mail {
         Mail::InvitationBounced(mail) => InvitationBouncedMail { organization, inviter_first_name, ..mail }.into(),
         Mail::InvitationReminder(mail) => InvitationReminderMail { organization, inviter, role, ..mail }.into(),
         Mail::AccountExpiring(mail) => AccountExpiringMail { organization, first_name, ..mail }.into(),
+        Mail::CertificateExpiring(mail) => {
+            CertificateExpiringMail { organization, first_name, connection: inviter, ..mail }.into()
+        }
         Mail::PasswordSet(mail) => PasswordSetMail { organization, first_name, ..mail }.into(),
         Mail::SecondFactorEnabled(mail) => SecondFactorEnabledMail { organization, first_name, ..mail }.into(),
         Mail::SecondFactorRemoved(mail) => SecondFactorRemovedMail { organization, first_name, ..mail }.into(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine;
 use harness::{
     Caller, Link, PASSWORD, Processes, Stage, Which, days, eventually, redis_keys_and_values, required, run_to_end,
 };
@@ -119,6 +120,10 @@ async fn let_time_pass(tenantry: &Processes, admin: &Caller) -> Vec<String> {
     tenantry.mailbox().last_to(&admin.email).await;
     let last_day = Clock::default().now().date_naive() + days(5);
     admin.post("/users", json!({ "email": "frank@example.com", "expiry_date": last_day })).await.created();
+    admin.post("/saml/keys", json!({ "key_size": 2048 })).await.created();
+    tenantry.database().execute("update saml_keys set not_after = now() + interval '5 days'").await;
+    let (code, said) = tenantry.by_hand(&["schedule", "run", "notify_expiring_certificates"]).await;
+    assert!(code == Some(0) && said.contains("1 objects"), "{said}");
     let mut secrets = vec![tenantry.mailbox().last_to("frank@example.com").await.link().token()];
     let (code, said) = tenantry.by_hand(&["schedule", "run", "notify_expiring_accounts"]).await;
     assert!(code == Some(0) && said.contains("1 objects"), "{said}");
@@ -142,6 +147,16 @@ async fn let_time_pass(tenantry: &Processes, admin: &Caller) -> Vec<String> {
     }
     tenantry.settle().await;
     secrets
+}
+
+/// Of a key of 2,048 bits, in the form in which Postgres writes bytes.
+fn modulus(certificate: &str) -> String {
+    let base64: String = certificate.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = base64::engine::general_purpose::STANDARD.decode(base64).expect("base64");
+    let hex: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
+    // An INTEGER of 257 bytes, the first of them 0.
+    let begin = hex.find("0282010100").expect("an RSA key") + 10;
+    hex[begin..begin + 512].to_owned()
 }
 
 async fn dump(tenantry: &Processes) -> (String, String) {
@@ -199,6 +214,10 @@ async fn dumps_and_logs_hold_no_token_link_password_session_or_seed() {
             assert!(dump.contains(held), "the dump holds {held}");
         }
     }
+    let certificate = admin.get("/saml/certificate").await.text;
+    let modulus = modulus(&certificate);
+    // A private key has it, too.
+    assert_eq!(postgres.matches(&modulus).count(), 1, "it is in the certificate, and in nothing else");
     assert!(redis.contains("epoch"), "the dump of Redis holds something: {redis}");
     let logs = format!("{}{}", tenantry.log(Which::Api), tenantry.log(Which::Worker));
     assert!(logs.contains("iam_password_reset_confirm") && logs.contains("B***@e***.com"), "{logs}");
@@ -212,6 +231,7 @@ async fn dumps_and_logs_hold_no_token_link_password_session_or_seed() {
     ];
     for secret in &secrets {
         for (place, text) in places {
+            assert!(!text.contains("PRIVATE KEY"), "{place} holds a private key");
             assert!(!text.contains(secret.as_str()), "{place} holds the secret {secret}");
             // Nor the part of a token that proves something, without what stands around it.
             let end = &secret[secret.len().saturating_sub(30)..];

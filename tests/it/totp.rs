@@ -316,7 +316,7 @@ async fn the_second_step_on_the_page_makes_a_client_familiar_and_asks_again_afte
     };
     fail().await;
     let form = format!("organization=acme&username={}&password={PASSWORD}", admin.email).replace(' ', "+");
-    let first = send("/sign-in", "", form).await;
+    let first = send("/sign-in/password", "", form).await;
     let cookie = first.header("set-cookie").split(';').next().expect("a ticket").to_owned();
     for _ in 0..5 {
         assert_eq!(send("/sign-in/code", &cookie, "code=12345".to_owned()).await.status, 401);

@@ -23,6 +23,7 @@ use tenantry_shared::clock::Clock;
 use tenantry_shared::config::{ConfigError, PublicUrl};
 use tenantry_shared::db::Db;
 use tenantry_shared::outbox::{self, Claim, Job, JobRef, RENEW_EVERY, Taken};
+use tenantry_shared::saml::Fetcher;
 use tenantry_shared::secret::Links;
 use tenantry_shared::{emails, jobs as jobs_of_people};
 use tokio::task::JoinHandle;
@@ -40,6 +41,7 @@ pub(crate) struct Worker {
     pub(crate) public_url: Arc<PublicUrl>,
     pub(crate) from: Arc<Mailbox>,
     pub(crate) smtp: SmtpTransport,
+    pub(crate) fetcher: Fetcher,
 }
 
 /// A running worker.
@@ -78,6 +80,7 @@ pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, Confi
     let db = Db::new(&config.database, clock).map_err(trouble)?;
     let worker = Worker {
         links: Links::new(&config.common.secret_key()?).map_err(trouble)?,
+        fetcher: Fetcher::new(&config.common.public_url()?)?,
         public_url: Arc::new(config.common.public_url()?),
         from: Arc::new(config.mail_from()?),
         smtp: config.smtp()?,
@@ -144,6 +147,7 @@ impl Worker {
             Job::SendEmail(id) => jobs::send_email::run(self, claim, id).await,
             Job::ResendInvitations(id) => jobs::resend_invitations::run(self, claim, id).await,
             Job::ResetPassword(id) => jobs::reset_password::run(self, claim, id).await,
+            Job::FetchSamlMetadata(id) => jobs::fetch_saml_metadata::run(self, claim, id).await,
         }
     }
 
@@ -155,6 +159,8 @@ impl Worker {
             Job::ResendInvitations(id) => jobs_of_people::give_up(&mut tx, id).await?,
             // Whoever asked was told nothing, and asks again.
             Job::ResetPassword(_) => {}
+            // Tomorrow's has another turn.
+            Job::FetchSamlMetadata(_) => {}
         }
         let is_parked = claim.park(&mut tx).await?;
         if is_parked {

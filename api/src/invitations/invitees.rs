@@ -4,13 +4,14 @@ use poem::web::Data;
 use poem_openapi::OpenApi;
 use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
-use tenantry_shared::invitations::{self, Accept};
+use tenantry_shared::invitations::{self, Accept, Accepted};
 use tenantry_shared::users::PersonName;
 
-use super::wire::{AcceptIn, AcceptOut, LinkIn, PreviewOut, Welcome};
+use super::wire::{AcceptIn, AcceptOut, LinkIn, PreviewOut, SignInFirst, Welcome};
 use crate::app::App;
 use crate::auth::From;
 use crate::input::Body;
+use crate::pages::sign_in_page;
 use crate::problem::ApiResult;
 use crate::reply::NoContent;
 
@@ -40,6 +41,7 @@ impl Api {
             invitee_identifier: preview.invitee_identifier,
             message: preview.message,
             valid_until: preview.valid_until,
+            sso_required: preview.is_sso_required,
         }))
     }
 
@@ -47,17 +49,25 @@ impl Api {
     ///
     /// Makes the user, with the invited role, groups and teams, and signs in. Once. Errors as `preview_invitation`; 400 for a
     /// password that is not good; 409 `already_member`; 429 `too_many_attempts`.
+    ///
+    /// Where the organization demands single sign-on, 200 names the address where the invitee signs in: doing so accepts.
     #[oai(path = "/invitations/accept", method = "post", operation_id = "accept_invitation")]
     async fn accept(&self, app: Data<&App>, from: From, body: Body<AcceptIn>) -> ApiResult<Welcome> {
         let AcceptIn { token, first_name, last_name, password } = body.0;
         let accept = Accept { name: PersonName::check(&first_name, &last_name)?, password: password.into() };
         let accepted = invitations::accept(&app.db, &app.links, &app.hasher, &token, accept, from.0.clone()).await;
         let accepted = app.of_link(&from.0, accepted).await?;
-        Ok(Welcome::In(Json(AcceptOut {
-            token: accepted.session.token.expose().to_owned(),
-            expiry: accepted.session.expires_at,
-            organization: accepted.organization_slug,
-        })))
+        Ok(match accepted {
+            Accepted::In { session, organization_slug } => Welcome::In(Json(AcceptOut {
+                token: session.token.expose().to_owned(),
+                expiry: session.expires_at,
+                organization: organization_slug,
+            })),
+            Accepted::SignIn { organization_slug, email } => Welcome::SignIn(Json(SignInFirst {
+                sign_in_url: app.public_url.join(&sign_in_page(&organization_slug, &email)),
+                organization: organization_slug,
+            })),
+        })
     }
 
     /// Decline an invitation

@@ -234,7 +234,8 @@ pub(crate) struct AcceptIn {
     /// At most 150 characters.
     #[oai(default)]
     pub(super) last_name: String,
-    /// 15 to 128 characters, nothing easy to guess.
+    /// 15 to 128 characters, nothing easy to guess. Not needed where the organization demands single sign-on.
+    #[oai(default)]
     pub(super) password: String,
 }
 
@@ -245,6 +246,15 @@ pub(crate) struct AcceptOut {
     pub(super) token: String,
     /// Until when it is good.
     pub(super) expiry: DateTime<Utc>,
+    /// The slug of the organization.
+    pub(super) organization: String,
+}
+
+/// Where the invitee signs in through his company's identity provider.
+#[derive(Object)]
+pub(crate) struct SignInFirst {
+    /// To be opened in his browser. When he has signed in there, the invitation is accepted.
+    pub(super) sign_in_url: String,
     /// The slug of the organization.
     pub(super) organization: String,
 }
@@ -266,12 +276,18 @@ pub(crate) struct PreviewOut {
     pub(super) message: Option<String>,
     /// Until when it can be accepted.
     pub(super) valid_until: DateTime<Utc>,
+    /// Whether the organization demands single sign-on: then there is no password to choose, and accepting answers where to
+    /// sign in.
+    pub(super) sso_required: bool,
 }
 
-/// 201 with the first session.
+/// 201 with the first session, or 200 with the way to it.
 #[derive(ApiResponse)]
 pub(crate) enum Welcome {
     /// The invitee is a user now, and signed in.
     #[oai(status = 201)]
     In(Json<AcceptOut>),
+    /// Nothing is done yet: the organization demands single sign-on.
+    #[oai(status = 200)]
+    SignIn(Json<SignInFirst>),
 }

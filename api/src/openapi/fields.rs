@@ -4,10 +4,13 @@
 use serde_json::{Value, json};
 use tenantry_shared::access::{MAX_CHECKS, Permission};
 use tenantry_shared::role_assignments::MAX_PERIMETER;
+use tenantry_shared::roles::BuiltinRole;
+use tenantry_shared::saml::LARGEST_METADATA;
 
 /// What a field takes beyond its type.
 fn limits(schema: &str, field: &str) -> Option<Value> {
     Some(match (schema, field) {
+        ("SamlAttributeMappingIn", _) => json!({ "minLength": 1, "maxLength": 255 }),
         (_, "email" | "admin_email" | "invitee_identifier" | "team_email") => {
             json!({ "format": "email", "maxLength": 254 })
         }
@@ -54,11 +57,47 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         ("SettingsPatchIn", "locale") => {
             json!({ "maxLength": 35, "pattern": "^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{1,8})*$" })
         }
+        ("SamlKeyIn", "common_name") => json!({ "minLength": 1, "maxLength": 64 }),
+        ("SamlKeyIn", "days") => json!({ "minimum": 365, "maximum": 3650 }),
+        ("SamlKeyIn", "key_size") => json!({ "enum": [2048, 3072, 4096] }),
+        ("SamlConnectionIn" | "SamlConnectionPatchIn" | "SamlMappedGroupIn", field) => {
+            return of_connection(field);
+        }
         ("ResendManyIn", "older_than") => json!({ "minimum": 0, "maximum": 7_776_000 }),
         ("ResendManyIn", "status") => json!({ "enum": ["pending"] }),
         _ => return None,
     })
 }
+
+/// Limits of what is said of an identity provider.
+fn of_connection(field: &str) -> Option<Value> {
+    Some(match field {
+        "name" => json!({ "minLength": 1, "maxLength": 200 }),
+        "metadata_xml" => json!({ "maxLength": LARGEST_METADATA }),
+        "metadata_url" | "sso_url" | "slo_url" | "slo_response_url" => json!({ "format": "uri", "maxLength": 2048 }),
+        "entity_id" => json!({ "maxLength": 1024, "pattern": "^[^\\s\\x00-\\x1f\\x7f]*$" }),
+        "certificates" => json!({ "maxItems": 10 }),
+        "name_id_format" => json!({ "minLength": 1, "maxLength": 255 }),
+        "domains" => json!({ "maxItems": 100, "items": { "type": "string", "maxLength": 253 } }),
+        "role" | "default_role" => json!({ "enum": BuiltinRole::ALL.map(BuiltinRole::name) }),
+        "group_mapping" => json!({ "maxItems": 500 }),
+        "directory_group" => json!({ "minLength": 1, "maxLength": 500 }),
+        _ => return None,
+    })
+}
+
+/// A certificate of nobody's: its key was thrown away.
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n\
+    MIIBjDCCATGgAwIBAgIUB2R61vcjk3kGmRkdRJWIT3GcXNkwCgYIKoZIzj0EAwIw\n\
+    GjEYMBYGA1UEAwwPaWRwLmV4YW1wbGUuY29tMCAXDTI2MTEyMjEyNTAxOFoYDzIx\n\
+    MjYxMDI5MTI1MDE4WjAaMRgwFgYDVQQDDA9pZHAuZXhhbXBsZS5jb20wWTATBgcq\n\
+    hkjOPQIBBggqhkjOPQMBBwNCAATq/PU4aOpiE6ecBEZI3Rek8SYPD7Y9C7CpHZ1c\n\
+    lf0Tg/46NuMgEeyIh+R2YWy4SgEWyCcGoLaql3JNJ1dZ/oI0o1MwUTAdBgNVHQ4E\n\
+    FgQUuhTDmrrXPjZpGm7kdgyGtPQLGP8wHwYDVR0jBBgwFoAUuhTDmrrXPjZpGm7k\n\
+    dgyGtPQLGP8wDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEAyT8R\n\
+    c7MSG4+fy/fbtg59CfTZYEkFSO2/BZfHsBkHF9YCIQCdtrO5CLVIQ4F3JY9wlFjh\n\
+    8rZZZGT5n0b2Woc1vFWhtA==\n\
+    -----END CERTIFICATE-----\n";
 
 fn codenames() -> Vec<&'static str> {
     Permission::ALL.iter().map(|permission| permission.codename()).collect()
@@ -85,6 +124,12 @@ fn example(schema: &str) -> Option<Value> {
         "ResendManyIn" => json!({ "status": "pending" }),
         "AuthTokenIn" => json!({ "name": "nightly export", "expiry": 30, "permissions": ["view_user"] }),
         "SettingsPatchIn" => json!({ "token_max_days": 90 }),
+        "SamlKeyIn" => json!({ "common_name": "acme", "key_size": 2048 }),
+        "SamlConnectionIn" => json!({
+            "name": "Acme Entra ID", "entity_id": "https://idp.example.com/metadata", "sso_url": "https://idp.example.com/sso",
+            "certificates": [CERTIFICATE], "domains": ["acme.example"], "jit_provisioning": true, "default_role": "reader"
+        }),
+        "SamlConnectionPatchIn" => json!({ "name": "Acme Okta" }),
         "EmailSuppressionIn" => json!({ "address": "bob@example.com", "detail": "He asked us to stop." }),
         _ => return None,
     })

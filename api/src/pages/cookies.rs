@@ -8,6 +8,9 @@ use poem::http::{HeaderMap, HeaderValue, header};
 /// How long a link's token may wait in its cookie.
 const LINK_LASTS: Duration = Duration::minutes(15);
 
+/// How long a browser may stay at an identity provider: a little longer than the request is good for.
+const COMPANY_LASTS: Duration = Duration::minutes(30);
+
 /// A cookie of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -25,12 +28,15 @@ pub(super) enum Kind {
     SignInCode,
     /// What stands for a session while someone chooses a password in place of an administrator's.
     PasswordChange,
+    /// Which browser was sent to an identity provider.
+    Company,
 }
 
 impl Kind {
     fn path(self) -> &'static str {
         match self {
-            Self::Session => "/",
+            // What its name begins with demands `/`.
+            Self::Session | Self::Company => "/",
             Self::SessionToken => super::SIGN_IN_WITH_TOKEN,
             Self::Invitation => "/invitations",
             Self::PasswordReset => super::CONFIRM_RESET,
@@ -57,6 +63,8 @@ impl Kind {
             (Self::SignInCode, false) => "tenantry-sign-in-code",
             (Self::PasswordChange, true) => "__Secure-tenantry-password-change",
             (Self::PasswordChange, false) => "tenantry-password-change",
+            (Self::Company, true) => "__Host-tenantry-company",
+            (Self::Company, false) => "tenantry-company",
         }
     }
 
@@ -67,13 +75,22 @@ impl Kind {
         cookies.find(|cookie| cookie.name() == self.name(https)).map(|cookie| cookie.value().to_owned())
     }
 
+    /// An identity provider's form comes from another site, and must bring its cookie along. Without TLS browsers take no such
+    /// cookie, but there all that we speak to is on this very host.
+    fn same_site(self, https: bool) -> SameSite {
+        match (self, https) {
+            (Self::Company, true) => SameSite::None,
+            _ => SameSite::Lax,
+        }
+    }
+
     /// Tells the browser to keep `value` for a while.
     fn keep(self, response: &mut Response, https: bool, value: &str, lasts: Duration) {
         let cookie = Cookie::build((self.name(https), value))
             .path(self.path())
             .http_only(true)
             .secure(https)
-            .same_site(SameSite::Lax)
+            .same_site(self.same_site(https))
             .max_age(lasts);
         // A value that is no header value can't be a token of ours.
         if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
@@ -84,6 +101,11 @@ impl Kind {
     /// Keeps a link's token.
     pub(super) fn keep_link(self, response: &mut Response, https: bool, token: &str) {
         self.keep(response, https, token, LINK_LASTS);
+    }
+
+    /// Keeps which browser it is, for as long as it may stay at the identity provider.
+    pub(super) fn keep_company(response: &mut Response, https: bool, value: &str) {
+        Self::Company.keep(response, https, value, COMPANY_LASTS);
     }
 
     /// Keeps a session's token for so many seconds.
@@ -117,6 +139,18 @@ mod tests {
         let secure = "__Host-tenantry=tnt_s_x; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=60";
         assert_eq!(set(true), secure);
         assert_eq!(set(false), "tenantry=tnt_s_x; HttpOnly; SameSite=Lax; Path=/; Max-Age=60");
+    }
+
+    #[test]
+    fn the_cookie_of_a_browser_at_a_provider_comes_back_with_the_providers_form() {
+        let set = |https| {
+            let mut response = Response::default();
+            Kind::keep_company(&mut response, https, "x");
+            response.headers()[header::SET_COOKIE].to_str().expect("text").to_owned()
+        };
+        let secure = "__Host-tenantry-company=x; HttpOnly; SameSite=None; Secure; Path=/; Max-Age=1800";
+        assert_eq!(set(true), secure);
+        assert_eq!(set(false), "tenantry-company=x; HttpOnly; SameSite=Lax; Path=/; Max-Age=1800");
     }
 
     #[test]

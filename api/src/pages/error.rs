@@ -4,6 +4,7 @@ use minijinja::context;
 use poem::Response;
 use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use super::company;
 use super::render;
 use super::words::Words;
 use crate::problem::Problem;
@@ -17,6 +18,8 @@ enum Way {
     Home,
     /// Ask for another link to choose a password.
     NewLink,
+    /// Begin to sign in anew.
+    SignIn,
 }
 
 impl Way {
@@ -26,12 +29,13 @@ impl Way {
             Self::None => None,
             Self::Home => Some((super::HOME, "continue")),
             Self::NewLink => Some((super::ASK_RESET, "new_link")),
+            Self::SignIn => Some((super::SIGN_IN, "sign_in")),
         }
     }
 }
 
 /// Codes that have words of their own, `error.<code>_title` and `_text`, and the way on from there.
-const KNOWN: [(&str, Way); 15] = [
+const KNOWN: [(&str, Way); 21] = [
     ("invitation_expired", Way::None),
     ("invitation_revoked", Way::None),
     ("invitation_superseded", Way::None),
@@ -44,6 +48,12 @@ const KNOWN: [(&str, Way); 15] = [
     ("link_used", Way::NewLink),
     ("link_superseded", Way::NewLink),
     ("session_token_dead", Way::Home),
+    ("sso_refused", Way::SignIn),
+    ("sso_again", Way::SignIn),
+    ("sso_no_account", Way::SignIn),
+    ("sso_account_ended", Way::None),
+    ("sso_logout_refused", Way::Home),
+    ("test_dead", Way::None),
     ("cross_site", Way::None),
     ("body_too_large", Way::None),
     ("method_not_allowed", Way::Home),
@@ -61,6 +71,11 @@ fn by_status(status: StatusCode) -> (&'static str, Way) {
     }
 }
 
+/// Whether an administrator finds more about it among the events of single sign-on, by the request's id.
+fn is_of_company(problem: &Problem) -> bool {
+    problem.code.starts_with("sso_")
+}
+
 /// A client that shows pages, and its language.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Browser {
@@ -70,7 +85,8 @@ pub(crate) struct Browser {
 impl Browser {
     /// None if errors at this path are for programs, or the client is one: it gets a problem document.
     pub(crate) fn find(headers: &HeaderMap, path: &str) -> Option<Self> {
-        let is_api = path == "/v1" || path.starts_with("/v1/");
+        // What is below /v1/saml is opened by browsers, beside metadata.
+        let is_api = (path == "/v1" || path.starts_with("/v1/")) && !company::is_at(path);
         let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let shows_pages = super::ALL.contains(&path) || accepts.into_iter().any(|value| value.contains("text/html"));
         (shows_pages && !is_api).then(|| Self { words: Words::wanted(headers).unwrap_or_else(|| Words::of("")) })
@@ -88,7 +104,8 @@ impl Browser {
             seconds => problem.retry_after.filter(|_| problem.status == StatusCode::TOO_MANY_REQUESTS),
             link => way.link().map(|(address, label)| context! { address, label }),
             // Worth asking someone about: the person did nothing wrong.
-            request_id => Some(request_id).filter(|_| problem.status.is_server_error()),
+            request_id => Some(request_id).filter(|_| problem.status.is_server_error() || is_of_company(problem)),
+            code => Some(problem.code).filter(|_| is_of_company(problem)),
         };
         let mut response = match render::page(self.words, "error.html", problem.status, values) {
             Ok(page) => page,
@@ -120,6 +137,7 @@ mod tests {
             assert!(!shown("text/html", path), "{path}");
         }
         assert!(shown("text/html", "/v10"));
+        assert!(shown("text/html", "/v1/saml/acme/acs") && !shown("*/*", "/v1/saml/acme/acs"));
     }
 
     #[tokio::test]
@@ -135,7 +153,7 @@ mod tests {
                 assert_eq!(page.status(), status);
                 assert_eq!(page.content_type(), Some("text/html; charset=utf-8"), "{locale} {status} {code}");
                 let html = page.into_body().into_string().await.expect("text");
-                assert_eq!(html.contains("the-id"), status.is_server_error(), "{html}");
+                assert_eq!(html.contains("the-id"), status.is_server_error() || code.starts_with("sso_"), "{html}");
             }
         }
     }

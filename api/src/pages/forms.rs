@@ -29,14 +29,29 @@ impl<'a> FromRequest<'a> for ForeignForm {
     }
 }
 
+/// A form that any site may have sent, as it came: signatures are over its very bytes.
+pub(super) struct RawForm(pub(super) String);
+
+impl<'a> FromRequest<'a> for RawForm {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> Result<Self> {
+        let bytes = read(request, body).await?;
+        let unreadable = || Problem::new(StatusCode::BAD_REQUEST, "bad_body", "The form is not UTF-8.");
+        Ok(Self(String::from_utf8(bytes).map_err(|_| unreadable())?))
+    }
+}
+
+async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>> {
+    let kind = request.content_type().and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        let detail = "A form is sent as application/x-www-form-urlencoded.";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail).into());
+    }
+    Ok(body.take()?.into_vec().await?)
+}
+
 impl Form {
     async fn read(request: &Request, body: &mut RequestBody) -> Result<Self> {
-        let kind = request.content_type().and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            let detail = "A form is sent as application/x-www-form-urlencoded.";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail).into());
-        }
-        let bytes = body.take()?.into_vec().await?;
+        let bytes = read(request, body).await?;
         let fields: Vec<(String, String)> = url::form_urlencoded::parse(&bytes).into_owned().collect();
         // Postgres' texts hold everything but NUL, and nobody means it.
         if fields.iter().any(|(_, value)| value.contains('\0')) {
@@ -48,6 +63,12 @@ impl Form {
     /// What a field holds; nothing, where it is missing.
     pub(super) fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value)
+    }
+
+    /// What a field holds that is there exactly once.
+    pub(super) fn only(&self, name: &str) -> Option<&str> {
+        let mut found = self.0.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str());
+        found.next().filter(|_| found.next().is_none())
     }
 
     /// Whether it was sent at all.

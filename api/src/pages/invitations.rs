@@ -40,8 +40,11 @@ pub(super) async fn accept(visit: Visit, form: Form) -> ApiResult<Response> {
     // he thought about a password.
     let token = form.get("token");
     match try_accept(&visit, &form, token).await {
-        Ok(accepted) => {
-            let mut response = visit.begin_session(&accepted.session).await;
+        Ok(Accepted::SignIn { organization_slug, email }) => {
+            Ok(see_other(&super::sign_in_page(&organization_slug, &email)))
+        }
+        Ok(Accepted::In { session, .. }) => {
+            let mut response = visit.begin_session(&session).await;
             visit.forget(Kind::Invitation, &mut response);
             Ok(response)
         }
@@ -84,6 +87,8 @@ fn described(preview: &Preview, words: &Words, token: &str) -> Value {
         inviter => preview.inviter.as_deref(),
         role => preview.role.as_deref().map(|role| words.role(role)),
         message => preview.message.as_deref(),
+        sign_in_address => preview.is_sso_required
+            .then(|| super::sign_in_page(&preview.organization_slug, &preview.invitee_identifier)),
         valid_until => words.date_time(preview.valid_until),
         valid_until_machine => preview.valid_until.to_rfc3339(),
         ..branding(&preview.organization_name, &preview.branding)

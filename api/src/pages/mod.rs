@@ -5,6 +5,7 @@
 
 mod accent;
 mod assets;
+mod company;
 mod cookies;
 mod error;
 mod forms;
@@ -24,6 +25,7 @@ use poem::{Route, get, post};
 
 const HOME: &str = "/";
 const SIGN_IN: &str = "/sign-in";
+const SIGN_IN_PASSWORD: &str = "/sign-in/password";
 const SIGN_IN_WITH_TOKEN: &str = "/sign-in/with-token";
 const CONTINUE_WITH_TOKEN: &str = "/sign-in/with-token/continue";
 const SIGN_IN_CODE: &str = "/sign-in/code";
@@ -40,9 +42,10 @@ const STOP_REMINDERS: &str = "/reminders/stop";
 const REMINDERS_STOPPED: &str = "/reminders/stopped";
 
 /// Where pages are: errors there are pages too, whatever the client says it likes.
-const ALL: [&str; 16] = [
+const ALL: [&str; 17] = [
     HOME,
     SIGN_IN,
+    SIGN_IN_PASSWORD,
     SIGN_IN_WITH_TOKEN,
     CONTINUE_WITH_TOKEN,
     SIGN_IN_CODE,
@@ -59,12 +62,20 @@ const ALL: [&str; 16] = [
     REMINDERS_STOPPED,
 ];
 
+/// Where someone signs in to an organization, with his address filled in.
+pub(crate) fn sign_in_page(slug: &str, email: &str) -> String {
+    visit::address(SIGN_IN, &[("organization", slug), ("login_hint", email)])
+}
+
 /// What a path outside of the document takes.
 pub(crate) fn methods(path: &str) -> &'static str {
+    if let Some(methods) = company::methods(path) {
+        return methods;
+    }
     match path {
         SIGN_OUT | CONTINUE_WITH_TOKEN => "POST",
-        SIGN_IN | SIGN_IN_WITH_TOKEN | SIGN_IN_CODE | ACCEPT | DECLINE | ASK_RESET | CONFIRM_RESET
-        | CHANGE_PASSWORD | SECOND_FACTOR | STOP_REMINDERS => "GET, HEAD, POST",
+        SIGN_IN | SIGN_IN_PASSWORD | SIGN_IN_WITH_TOKEN | SIGN_IN_CODE | ACCEPT | DECLINE | ASK_RESET
+        | CONFIRM_RESET | CHANGE_PASSWORD | SECOND_FACTOR | STOP_REMINDERS => "GET, HEAD, POST",
         _ => "GET, HEAD",
     }
 }
@@ -73,7 +84,8 @@ pub(crate) fn methods(path: &str) -> &'static str {
 pub(crate) fn routes() -> Route {
     Route::new()
         .at(HOME, get(sessions::home))
-        .at(SIGN_IN, get(sessions::ask).post(sessions::sign_in))
+        .at(SIGN_IN, get(sessions::ask).post(sessions::begin))
+        .at(SIGN_IN_PASSWORD, get(sessions::ask_password).post(sessions::sign_in))
         .at(SIGN_IN_WITH_TOKEN, get(hand_over::ask).post(hand_over::receive))
         .at(CONTINUE_WITH_TOKEN, post(hand_over::sign_in))
         .at(SIGN_IN_CODE, get(sessions::ask_code).post(sessions::enter_code))
@@ -91,4 +103,13 @@ pub(crate) fn routes() -> Route {
         .at("/assets/app.css", get(assets::style))
         .at("/assets/icon.svg", get(assets::icon))
         .at("/assets/accent/:file", get(assets::accent_sheet))
+}
+
+/// What browsers and identity providers open, to be nested at `/v1/saml`.
+pub(crate) fn company_routes() -> Route {
+    Route::new()
+        .at("/:organization_slug/metadata", get(company::metadata))
+        .at("/:organization_slug/login", get(company::login))
+        .at("/:organization_slug/acs", post(company::acs))
+        .at("/:organization_slug/slo", get(company::slo_by_redirect).post(company::slo_by_form))
 }

@@ -35,6 +35,11 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "reminders_stop.html",
     "reminders_stopped.html",
     "sign_in.html",
+    "sign_in_password.html",
+    "sign_in_choose.html",
+    "company_go.html",
+    "company_post.html",
+    "company_test.html",
     "sign_in_with_token.html",
     "sign_in_code.html",
     "second_factor.html",
@@ -58,6 +63,16 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     }
     environment
 });
+
+/// A page whose form goes to an identity provider. Where that sends the browser on to, its own pages say, and browsers hold the
+/// form's redirects to the policy of ours; so this one names no site. The address is one that an administrator gave.
+pub(super) fn page_to_elsewhere(words: &'static Words, template: &str, values: Value) -> ApiResult<Response> {
+    let mut response = page(words, template, StatusCode::OK, values)?;
+    let policy = POLICY.replace("form-action 'self'", "form-action https: http:");
+    let policy = HeaderValue::from_str(&policy).map_err(|e| Problem::internal(&e))?;
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    Ok(response)
+}
 
 /// A page in a language.
 pub(super) fn page(words: &'static Words, template: &str, status: StatusCode, values: Value) -> ApiResult<Response> {
@@ -140,7 +155,11 @@ mod tests {
             organization => evil, accent => "0b6e4f", logo => (), inviter => evil, token => evil, email => evil, role => evil,
             message => evil, valid_until => evil, valid_until_machine => evil, first_name => evil, last_name => evil,
             min_length => 15, errors, slug => evil, username => evil, notice => "signed_out", is_wrong => true, wait => 30,
-            name => evil,
+            name => evil, sign_in_address => (), address => evil, action => evil, field => evil, value => evil,
+            relay_state => evil, choices => vec![context! { name => evil, address => evil }], password_address => evil,
+            code => evil, failed => (), said => context! { name_id => evil, name_id_format => evil, email => evil, name => evil,
+            groups => vec![evil], account => evil, no_account => (),
+            attributes => vec![context! { name => evil, values => vec![evil] }] },
             current => evil, is_superuser => true, roles => vec![evil, evil], key => "link_dead", seconds => 9, request_id => evil,
             link => context! { address => "/", label => "continue" }, is_demanded => true, step => "codes",
             codes => vec![evil], secret => evil, qr => "", left => 9,

@@ -3,12 +3,14 @@
 use minijinja::{Value, context};
 use poem::http::StatusCode;
 use poem::{Response, handler};
-use tenantry_shared::access::Oneself;
+use tenantry_shared::access::{InPerson, Oneself};
 use tenantry_shared::error::Kind as Refused;
 use tenantry_shared::objects::Kind as ObjectKind;
+use tenantry_shared::saml::{self, Choice, Next, Ways};
 use tenantry_shared::sessions::{self, Credentials, Entry};
 use tenantry_shared::{Error, Refusal, organizations, users};
 
+use super::company;
 use super::cookies::Kind;
 use super::forms::Form;
 use super::render;
@@ -16,7 +18,7 @@ use super::visit::{Visit, address, branding, retry_after, see_other};
 use crate::problem::ApiResult;
 
 /// What another page may have the sign-in page say: `notice.<it>` in the catalogue.
-const NOTICES: [&str; 3] = ["password_changed", "signed_out", "sign_in_again"];
+const NOTICES: [&str; 4] = ["password_changed", "signed_out", "signed_out_here", "sign_in_again"];
 
 /// `GET /`: who I am.
 #[handler]
@@ -48,30 +50,98 @@ pub(super) async fn home(visit: Visit) -> ApiResult<Response> {
     render::page(words, "home.html", StatusCode::OK, values)
 }
 
-/// `GET /sign-in?organization=&login_hint=`.
+/// `GET /sign-in?organization=&login_hint=`: who it is. Where both are given, on to how he signs in.
 #[handler]
 pub(super) async fn ask(visit: Visit) -> ApiResult<Response> {
-    let notice = visit.query("notice").filter(|notice| NOTICES.contains(notice));
-    let values = form(visit.query("organization").unwrap_or_default(), visit.query("login_hint").unwrap_or_default());
-    visit.page("sign_in.html", context! { notice, is_wrong => false, wait => (), ..values })
+    let given = |name| visit.query(name).map(str::trim).unwrap_or_default();
+    let (slug, username) = (given("organization"), given("login_hint"));
+    if slug.is_empty() || username.is_empty() {
+        return visit.page("sign_in.html", context! { notice => visit.notice(&NOTICES), ..form(slug, username) });
+    }
+    go_to_way(&visit, slug, username).await
 }
 
-/// `POST /sign-in`: one answer for everything that can be wrong.
+/// `POST /sign-in`: the same from the form.
+#[handler]
+pub(super) async fn begin(visit: Visit, sent: Form) -> ApiResult<Response> {
+    go_to_way(&visit, sent.get("organization").trim(), sent.get("username").trim()).await
+}
+
+/// On to the password, to his company, or to a page where he chooses. His address's domain decides, not whether he has an
+/// account: strangers learn nothing of accounts.
+async fn go_to_way(visit: &Visit, slug: &str, username: &str) -> ApiResult<Response> {
+    let ways = saml::ways_in(&visit.app.db, slug, username, &visit.app.platform_slug).await?;
+    match ways.next() {
+        Next::Provider(connection) => company::go_to_login(visit, slug, connection),
+        Next::Choose => {
+            let password_address = password_address(visit, slug, username);
+            let values = context! { choices => choices(slug, &ways), password_address, ..form(slug, username) };
+            visit.page("sign_in_choose.html", values)
+        }
+        Next::Password => Ok(see_other(&password_address(visit, slug, username))),
+    }
+}
+
+fn password_address(visit: &Visit, slug: &str, username: &str) -> String {
+    let mut query = vec![("organization", slug), ("login_hint", username)];
+    query.extend(visit.notice(&NOTICES).map(|notice| ("notice", notice)));
+    address(super::SIGN_IN_PASSWORD, &query)
+}
+
+/// The companies' ways into an organization.
+fn choices(slug: &str, ways: &Ways) -> Vec<Value> {
+    let choice = |choice: &Choice| {
+        context! { name => &*choice.name, address => company::login_address(slug, choice.id) }
+    };
+    ways.connections.iter().map(choice).collect()
+}
+
+/// `GET /sign-in/password?organization=&login_hint=`.
+#[handler]
+pub(super) async fn ask_password(visit: Visit) -> ApiResult<Response> {
+    let given = |name| visit.query(name).unwrap_or_default();
+    let again = Again { notice: visit.notice(&NOTICES), ..Again::default() };
+    show_password(&visit, given("organization"), given("login_hint"), &again, StatusCode::OK).await
+}
+
+/// Why someone sees the page of the password.
+#[derive(Clone, Copy, Default)]
+struct Again<'a> {
+    notice: Option<&'a str>,
+    is_wrong: bool,
+    wait: Option<u64>,
+}
+
+async fn show_password(
+    visit: &Visit,
+    slug: &str,
+    username: &str,
+    again: &Again<'_>,
+    status: StatusCode,
+) -> ApiResult<Response> {
+    let ways = saml::ways_in(&visit.app.db, slug, "", &visit.app.platform_slug).await?;
+    let Again { notice, is_wrong, wait } = *again;
+    let values = context! { notice, is_wrong, wait, choices => choices(slug, &ways), ..form(slug, username) };
+    render::page(visit.words(""), "sign_in_password.html", status, values)
+}
+
+/// `POST /sign-in/password`: one answer for everything that can be wrong.
 #[handler]
 pub(super) async fn sign_in(visit: Visit, sent: Form) -> ApiResult<Response> {
     let (slug, username) = (sent.get("organization").trim(), sent.get("username").trim());
     let password = sent.secret("password");
     let given = Credentials { slug, username, password: &password, code: None };
-    let again = |status, is_wrong: bool, wait: Option<u64>| {
-        let values = context! { notice => (), is_wrong, wait, ..form(slug, username) };
-        render::page(visit.words(""), "sign_in.html", status, values)
-    };
     match sessions::login(&visit.app.door(), &given, visit.origin.clone()).await {
         Ok(entry) => Ok(go_in(&visit, entry).await),
         Err(Error::Refused(refusal)) => match refusal.kind {
-            Refused::Unauthenticated => again(StatusCode::UNAUTHORIZED, true, None),
+            Refused::Unauthenticated => {
+                let again = Again { is_wrong: true, ..Again::default() };
+                show_password(&visit, slug, username, &again, StatusCode::UNAUTHORIZED).await
+            }
             Refused::TooOften(seconds) => {
-                again(StatusCode::TOO_MANY_REQUESTS, false, Some(seconds)).map(|page| retry_after(page, seconds))
+                let again = Again { wait: Some(seconds), ..Again::default() };
+                let page = show_password(&visit, slug, username, &again, StatusCode::TOO_MANY_REQUESTS).await?;
+                Ok(retry_after(page, seconds))
             }
             _ => Err(refusal.into()),
         },
@@ -138,11 +208,21 @@ fn form(slug: &str, username: &str) -> Value {
     context! { slug, username }
 }
 
-/// `POST /sign-out`.
+/// `POST /sign-out`. Whoever came from his company is signed out there, too.
 #[handler]
 pub(super) async fn sign_out(visit: Visit, _: Form) -> ApiResult<Response> {
-    let slug = visit.end_session().await?.unwrap_or_default();
-    let mut response = see_other(&address(super::SIGN_IN, &[("organization", &*slug), ("notice", "signed_out")]));
+    let mut slug = String::new();
+    let mut way = None;
+    let browser = visit.company_browser()?;
+    if let Some(signed_in) = visit.signed_in().await? {
+        let (tx, by) = visit.app.enter_own::<InPerson>(&signed_in).await?;
+        way = saml::sign_out(&visit.app.sso(), tx, &by, &browser).await?;
+        slug = signed_in.caller.organization_slug;
+    }
+    let mut response = match way {
+        Some(way) => company::go_on(&visit, &browser, way)?,
+        None => see_other(&address(super::SIGN_IN, &[("organization", &*slug), ("notice", "signed_out")])),
+    };
     visit.forget(Kind::Session, &mut response);
     Ok(response)
 }

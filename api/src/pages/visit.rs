@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value as Json;
 use tenantry_shared::access::{InPerson, Origin};
 use tenantry_shared::error::FieldError;
+use tenantry_shared::saml::Browser;
 use tenantry_shared::sessions::{self, NewSession};
 use tenantry_shared::{Error, Refusal};
 
@@ -50,6 +51,11 @@ impl Visit {
     /// A parameter of the address.
     pub(super) fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(parameter, _)| parameter == name).map(|(_, value)| value.as_str())
+    }
+
+    /// What another page has this one say, if it is one of these.
+    pub(super) fn notice(&self, known: &[&str]) -> Option<&str> {
+        self.query("notice").filter(|notice| known.contains(notice))
     }
 
     /// The reader's language; where his browser names none that we have, that of `locale`.
@@ -104,6 +110,21 @@ impl Visit {
         kind.forget(response, self.https());
     }
 
+    /// This browser, if it was sent to an identity provider,
+    pub(super) fn find_company_browser(&self) -> Option<Browser> {
+        Browser::of_cookie(&Kind::Company.read(&self.headers, self.https())?)
+    }
+
+    /// or a name for it: the one that it has, so that several tabs can be at providers at once.
+    pub(super) fn company_browser(&self) -> ApiResult<Browser> {
+        Ok(self.find_company_browser().map_or_else(Browser::new, Ok)?)
+    }
+
+    /// Has it come back by that name.
+    pub(super) fn keep_company_browser(&self, browser: &Browser, response: &mut Response) {
+        Kind::keep_company(response, self.https(), browser.expose());
+    }
+
     /// What came of a link. One that is none of ours counts against whoever sent it.
     pub(super) async fn of_link<T>(&self, outcome: Result<T, Error>) -> ApiResult<T> {
         Ok(self.app.of_link(&self.origin, outcome).await?)
@@ -132,9 +153,14 @@ impl Visit {
 
     /// Puts a new session in place of the present one, and goes where one is signed in.
     pub(super) async fn begin_session(&self, session: &NewSession) -> Response {
+        self.begin_session_at(session, super::HOME).await
+    }
+
+    /// The same, and goes to a path of ours.
+    pub(super) async fn begin_session_at(&self, session: &NewSession, path: &str) -> Response {
         // Whatever became of the old one, which ends by itself: the new one has begun.
         let _ = self.end_session().await;
-        let mut response = see_other("/");
+        let mut response = see_other(path);
         let seconds = (session.expires_at - self.app.db.clock().now()).num_seconds();
         Kind::keep_session(&mut response, self.https(), session.token.expose(), seconds);
         response

@@ -17,7 +17,7 @@ use crate::tenant::Tenant;
 pub use checks::{MAX_CHECKS, Question, Verdict, check};
 pub use permissions::*;
 pub(crate) use reach::Reach;
-pub(crate) use rights::{Rights, cannot_grant, demand_grantable, hold, lock};
+pub(crate) use rights::{Rights, cannot_grant, demand_grantable, has_administrator, hold, lock};
 
 /// Where a request came from, for the audit log and the list of sessions.
 #[derive(Clone, Debug, Default)]

@@ -89,6 +89,11 @@ pub(crate) async fn hold(tx: &mut Tx) -> Result<()> {
     Ok(())
 }
 
+/// Whether there is someone who holds the built-in role `administrator` over the whole tree.
+pub(crate) async fn has_administrator(tx: &mut Tx) -> Result<bool> {
+    Ok(look(tx, UserId::from(Uuid::nil())).await?.administrator)
+}
+
 async fn look(tx: &mut Tx, caller: UserId) -> Result<State> {
     Ok(sqlx::query_as!(
         State,

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::ids::{EmailId, InvitationId, OrganizationId, PasswordResetId};
 use crate::invitations;
 use crate::outbox::Claim;
+use crate::saml;
 use crate::users;
 
 /// A mail with all that is needed to render it, less the links' secrets, which the worker mints.
@@ -49,6 +50,9 @@ pub enum Content {
         first_name: String,
         valid_until: DateTime<Utc>,
     },
+    WelcomeToSignIn {
+        first_name: String,
+    },
     PasswordReset {
         id: PasswordResetId,
         first_name: String,
@@ -82,6 +86,13 @@ pub enum Content {
     AccountExpiring {
         first_name: String,
         last_day: NaiveDate,
+    },
+    CertificateExpiring {
+        first_name: String,
+        /// None where it is our own.
+        connection: Option<String>,
+        fingerprint: Option<String>,
+        ends_at: DateTime<Utc>,
     },
     PasswordSet {
         first_name: String,
@@ -133,9 +144,12 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
                   r.name as "role?",
                   p.used_at, p.superseded_at, p.valid_until as "reset_valid_until?",
                   u.first_name as "first_name?", u.is_active as "is_active?", u.password_changed_at, u.expiry_date, e.created_at,
+                  may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $3) as may_use_password,
                   nullif(trim(concat(invited.first_name, ' ', invited.last_name)), '') as invitee_name,
                   -- What a complaint says is not for the inviter.
                   case when about.status <> 'complained' then about.last_error end as about_last_error,
+                  k.fingerprint as "key_fingerprint?", k.not_after as "key_ends_at?", c.name as "connection_name?",
+                  c.certificates as "certificates?",
                   exists (select from email_opt_outs x where x.organization_id = i.organization_id and x.email_key = i.email_key
                       and x.covers = 'reminders') as "wants_no_reminders!"
            from email_messages e
@@ -147,10 +161,13 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
            left join users u on u.organization_id = e.organization_id and u.id = e.user_id
            left join users invited on invited.organization_id = i.organization_id and invited.email_key = i.email_key
            left join email_messages about on about.organization_id = e.organization_id and about.id = e.about_email_id
+           left join saml_keys k on k.organization_id = e.organization_id and k.id = e.saml_key_id and k.state <> 'previous'
+           left join saml_connections c on c.organization_id = e.organization_id and c.id = e.saml_connection_id and c.is_active
            where e.organization_id = $1 and e.id = $2
            for update of e"#,
         tx.organization_id() as OrganizationId,
-        id as EmailId
+        id as EmailId,
+        tx.now()
     )
     .fetch_optional(tx.connection())
     .await?
@@ -190,6 +207,10 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
                         _ => Content::Invitation { id, generation, inviter, role, message: row.message, valid_until },
                     }
                 }),
+            // A password would not let him in.
+            Kind::Welcome if row.may_use_password == Some(false) => {
+                (row.is_active == Some(true)).then_some(Content::WelcomeToSignIn { first_name })
+            }
             Kind::Welcome | Kind::PasswordReset => {
                 row.password_reset_id.zip(row.reset_valid_until).filter(|_| reset_is_good).map(|(id, valid_until)| {
                     match kind {
@@ -220,6 +241,18 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
                     invitee,
                     words: row.about_last_error,
                 }),
+            Kind::CertificateExpiring => {
+                let provider_ends_at = row.certificates.as_deref().and_then(saml::last_end);
+                row.key_ends_at
+                    .or(provider_ends_at)
+                    .filter(|end| row.is_active == Some(true) && saml::is_near(*end, tx.now()))
+                    .map(|ends_at| Content::CertificateExpiring {
+                        first_name,
+                        connection: row.connection_name,
+                        fingerprint: row.key_fingerprint,
+                        ends_at,
+                    })
+            }
             Kind::AccountExpiring => row
                 .expiry_date
                 .filter(|day| row.is_active == Some(true) && users::is_near(*day, tx.now()))

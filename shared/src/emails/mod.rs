@@ -49,6 +49,8 @@ pub enum Kind {
     InvitationReminder,
     /// To a user whose account ends soon.
     AccountExpiring,
+    /// To those who manage single sign-on: a certificate ends soon.
+    CertificateExpiring,
     /// To a user whose password an administrator has set.
     PasswordSet,
     /// To a user who has switched a second factor on.
@@ -58,7 +60,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Invitation,
         Self::Welcome,
         Self::PasswordReset,
@@ -68,6 +70,7 @@ impl Kind {
         Self::InvitationBounced,
         Self::InvitationReminder,
         Self::AccountExpiring,
+        Self::CertificateExpiring,
         Self::PasswordSet,
         Self::SecondFactorEnabled,
         Self::SecondFactorRemoved,
@@ -86,6 +89,7 @@ impl Kind {
             Self::InvitationBounced => "invitation_bounced",
             Self::InvitationReminder => "invitation_reminder",
             Self::AccountExpiring => "account_expiring",
+            Self::CertificateExpiring => "certificate_expiring",
             Self::PasswordSet => "password_set",
             Self::SecondFactorEnabled => "second_factor_enabled",
             Self::SecondFactorRemoved => "second_factor_removed",

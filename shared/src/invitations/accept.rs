@@ -11,6 +11,7 @@ use super::{Status, status};
 use crate::access::{Actor, Origin, lock};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
+use crate::email_address::EmailAddress;
 use crate::emails::Kind;
 use crate::error::{Refusal, Result};
 use crate::ids::{FolderId, InvitationId, OrganizationId, RoleId, UserId};
@@ -35,6 +36,8 @@ pub struct Preview {
     pub valid_until: DateTime<Utc>,
     pub password_min_length: i32,
     pub locale: String,
+    /// Then there is no password to choose: signing in through the company's identity provider accepts.
+    pub is_sso_required: bool,
 }
 
 /// What accepting takes.
@@ -46,19 +49,30 @@ pub struct Accept {
     pub password: SecretString,
 }
 
-/// Who he is now.
+/// What came of accepting.
 #[derive(Debug)]
-pub struct Accepted {
-    /// His first session.
-    pub session: NewSession,
-    /// The organization's slug.
-    pub organization_slug: String,
+pub enum Accepted {
+    /// He is a user now.
+    In {
+        /// His first session.
+        session: NewSession,
+        /// The organization's slug.
+        organization_slug: String,
+    },
+    /// People sign in through the company's identity provider there; when he does, the invitation is accepted.
+    SignIn {
+        /// The organization's slug.
+        organization_slug: String,
+        /// His address.
+        email: String,
+    },
 }
 
 fn link_dead() -> Refusal {
     Refusal::missing("link_dead", "This link is not one of ours, or was cut on its way. Open it from the mail again.")
 }
 
+#[derive(Debug)]
 struct Open {
     id: InvitationId,
     email: String,
@@ -66,6 +80,15 @@ struct Open {
     folder: FolderId,
     is_superuser: bool,
     invited_by: Option<UserId>,
+    /// The organization's.
+    slug: String,
+    is_sso_required: bool,
+}
+
+impl Open {
+    fn sign_in(self) -> Accepted {
+        Accepted::SignIn { organization_slug: self.slug, email: self.email }
+    }
 }
 
 fn read(links: &Links, token: &str) -> Result<Link, Refusal> {
@@ -77,12 +100,14 @@ async fn get_open(tx: &mut Tx, link: &Link) -> Result<Open> {
     let row = sqlx::query!(
         r#"select i.id as "id: InvitationId", i.invitee_identifier, i.role_id as "role_id: RoleId",
                   i.folder_id as "folder_id: FolderId", i.is_superuser, i.invited_by as "invited_by: UserId",
-                  i.state, i.valid_until, i.generation
+                  i.state, i.valid_until, i.generation, o.slug,
+                  coalesce(o.sso_required_from <= $3, false) as "is_sso_required!"
            from invitations i join organizations o on o.organization_id = i.organization_id
            where i.organization_id = $1 and i.id = $2 and o.deleted_at is null
            for update of i"#,
         tx.organization_id() as OrganizationId,
-        link.id
+        link.id,
+        tx.now()
     )
     .fetch_optional(tx.connection())
     .await?
@@ -109,6 +134,8 @@ async fn get_open(tx: &mut Tx, link: &Link) -> Result<Open> {
         folder: row.folder_id,
         is_superuser: row.is_superuser,
         invited_by: row.invited_by,
+        slug: row.slug,
+        is_sso_required: row.is_sso_required,
     })
 }
 
@@ -121,14 +148,16 @@ pub async fn preview(db: &Db, links: &Links, token: &str) -> Result<Preview> {
         Preview,
         r#"select o.name as organization_name, o.slug as organization_slug, o.branding,
                   coalesce(nullif(trim(concat(u.first_name, ' ', u.last_name)), ''), u.email) as inviter,
-                  r.name as "role?", i.invitee_identifier, i.message, i.valid_until, o.password_min_length, i.locale
+                  r.name as "role?", i.invitee_identifier, i.message, i.valid_until, o.password_min_length, i.locale,
+                  $3::boolean as "is_sso_required!"
            from invitations i
            join organizations o on o.organization_id = i.organization_id
            left join users u on u.organization_id = i.organization_id and u.id = i.invited_by
            left join roles r on r.organization_id = i.organization_id and r.id = i.role_id
            where i.organization_id = $1 and i.id = $2"#,
         tx.organization_id() as OrganizationId,
-        open.id as InvitationId
+        open.id as InvitationId,
+        open.is_sso_required
     )
     .fetch_one(tx.connection())
     .await?;
@@ -137,7 +166,7 @@ pub async fn preview(db: &Db, links: &Links, token: &str) -> Result<Preview> {
 }
 
 /// Accepts: makes the user with the invited role, groups and teams, marks the address verified (the link was mailed there), signs
-/// in. Once: of two at the same time, one gets `invitation_accepted`.
+/// in. Once: of two at the same time, one gets `invitation_accepted`. Where single sign-on is demanded it does nothing yet.
 pub async fn accept(
     db: &Db,
     links: &Links,
@@ -149,6 +178,9 @@ pub async fn accept(
     let link = read(links, token)?;
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin.clone()).await?;
     let open = get_open(&mut tx, &link).await?;
+    if open.is_sso_required {
+        return Ok(open.sign_in());
+    }
     let (min_length, organization) = policy_of(&mut tx).await?;
     // Hashing takes a while: no lock and no connection is held meanwhile.
     drop(tx);
@@ -164,23 +196,69 @@ pub async fn accept(
     // Before the invitation's own lock, in the order of whoever deletes the folder or a group it leads to.
     lock(&mut tx).await?;
     let open = get_open(&mut tx, &link).await?;
+    if open.is_sso_required {
+        return Ok(open.sign_in());
+    }
     let user = users::create_invited(&mut tx, &open.email, &accept.name, &hash, open.is_superuser).await?;
     tx.act_as(Actor::User { id: user, name: open.email.clone(), credential: None });
-    join_groups(&mut tx, &open, user).await?;
-    teams::add_member(&mut tx, user, open.id).await?;
-    close(&mut tx, open.id, "accepted").await?;
-    tell(&mut tx, open.id, open.invited_by, Kind::InvitationAccepted, Lane::Interactive).await?;
+    settle(&mut tx, &open, user).await?;
     let session = sessions::create(&mut tx, user).await?;
-    let event = Event::new("invitation.accepted", "invitation", open.id, &open.email);
-    tx.audit(event.with(json!({ "user": user }))).await?;
-    let slug = sqlx::query_scalar!(
-        "select slug from organizations where organization_id = $1",
-        tx.organization_id() as OrganizationId
-    )
-    .fetch_one(tx.connection())
-    .await?;
     tx.commit().await?;
-    Ok(Accepted { session, organization_slug: slug })
+    Ok(Accepted::In { session, organization_slug: open.slug })
+}
+
+/// Gives a new user what he was invited to, and ends the invitation.
+async fn settle(tx: &mut Tx, open: &Open, user: UserId) -> Result<()> {
+    join_groups(tx, open, user).await?;
+    teams::add_member(tx, user, open.id).await?;
+    close(tx, open.id, "accepted").await?;
+    tell(tx, open.id, open.invited_by, Kind::InvitationAccepted, Lane::Interactive).await?;
+    let event = Event::new("invitation.accepted", "invitation", open.id, &open.email);
+    tx.audit(event.with(json!({ "user": user }))).await
+}
+
+/// An invitation of someone who comes from his company's identity provider.
+#[derive(Debug)]
+pub(crate) struct Awaited(Open);
+
+impl Awaited {
+    /// Whether it would make him superuser.
+    pub(crate) fn is_for_superuser(&self) -> bool {
+        self.0.is_superuser
+    }
+}
+
+/// The pending invitation of an address, if there is one, locked. Under the lock of the organization's rights.
+pub(crate) async fn find_awaited(tx: &mut Tx, email: &EmailAddress) -> Result<Option<Awaited>> {
+    let row = sqlx::query!(
+        r#"select i.id as "id: InvitationId", i.invitee_identifier, i.role_id as "role_id: RoleId",
+                  i.folder_id as "folder_id: FolderId", i.is_superuser, i.invited_by as "invited_by: UserId", o.slug
+           from invitations i join organizations o on o.organization_id = i.organization_id
+           where i.organization_id = $1 and i.email_key = $2 and i.state = 'open' and i.valid_until > $3
+           for update of i"#,
+        tx.organization_id() as OrganizationId,
+        email.key(),
+        tx.now()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(row.map(|row| {
+        Awaited(Open {
+            id: row.id,
+            email: row.invitee_identifier,
+            role: row.role_id,
+            folder: row.folder_id,
+            is_superuser: row.is_superuser,
+            invited_by: row.invited_by,
+            slug: row.slug,
+            is_sso_required: false,
+        })
+    }))
+}
+
+/// Accepts it for the user that he has become.
+pub(crate) async fn accept_awaited(tx: &mut Tx, awaited: &Awaited, user: UserId) -> Result<()> {
+    settle(tx, &awaited.0, user).await
 }
 
 async fn join_groups(tx: &mut Tx, open: &Open, user: UserId) -> Result<()> {

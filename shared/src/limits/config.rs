@@ -58,6 +58,10 @@ pub struct LimitsConfig {
     /// Links that are none of ours, tried from one client address: FAILURES/SECONDS, of 60 seconds at most.
     #[arg(long, env, default_value = "60/5", value_parser = short)]
     pub limit_wrong_links: Rate,
+    /// Sign-ins through identity providers that are begun from one client address: FAILURES/SECONDS, of 60 seconds at most.
+    /// Each is written down until it is answered. All the people of a company can share an address.
+    #[arg(long, env, default_value = "1000/1", value_parser = short)]
+    pub limit_company_sign_ins: Rate,
     /// Wrong guesses at one's own secrets by someone who is signed in, as at the old password when he changes it:
     /// FAILURES/SECONDS, of 60 seconds at most.
     #[arg(long, env, default_value = "10/60", value_parser = short)]
@@ -65,7 +69,8 @@ pub struct LimitsConfig {
     /// How many milliseconds an attempt waits for Redis, where failures are counted, before this process counts it by itself.
     #[arg(long, env, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=5_000))]
     pub limit_patience_ms: u64,
-    /// Failed sign-ins that one process writes into audit logs, of all organizations together: FAILURES/SECONDS.
+    /// Failed sign-ins that one process writes into audit logs, of all organizations together; and refused messages of identity
+    /// providers that it writes down for each: FAILURES/SECONDS.
     #[arg(long, env, default_value = "1000/10")]
     pub limit_refusals_noted: Rate,
 }

@@ -28,6 +28,7 @@ use crate::email_address;
 use crate::error::{Error, Refusal, Result};
 use crate::ids::UserId;
 use crate::secret::SecretKey;
+use crate::tenant::Tenant;
 
 /// How long a client that is new to a besieged account waits before each attempt, in milliseconds,
 const DELAY: i64 = LONGEST_WAIT.num_milliseconds();
@@ -84,7 +85,7 @@ impl Buckets {
 }
 
 /// Where a stranger is stopped, as metrics name it.
-const DOORS: [&str; 4] = ["sign_in", "password_reset", "link", "own_secret"];
+const DOORS: [&str; 5] = ["sign_in", "password_reset", "link", "company_sign_in", "own_secret"];
 
 /// Says what the numbers mean that come from here, in the process that looks at strangers.
 pub fn describe() {
@@ -195,17 +196,33 @@ impl Limiter {
         self.take("link", Buckets { strict, siege: None }).await.map(drop)
     }
 
+    /// A sign-in through an identity provider is begun, by anyone: each is a row until it is answered, or its time is over.
+    pub async fn company_sign_in(&self, origin: &Origin) -> Result<()> {
+        let strict = vec![(self.key("company", &[&network(origin)]), self.0.rates.limit_company_sign_ins)];
+        self.take("company_sign_in", Buckets { strict, siege: None }).await.map(drop)
+    }
+
     /// Someone who is signed in shows that he knows a secret of his own: his password, before he changes it.
     pub async fn own_secret(&self, user: UserId) -> Result<Attempt> {
         let strict = vec![(self.key("own", &[&user.to_string()]), self.0.rates.limit_own_secrets)];
         self.take("own_secret", Buckets { strict, siege: None }).await
     }
 
-    /// Whether a refusal is written into an audit log. Up to the limit, or whoever guesses could fill the disk; each process
-    /// counts for itself. All organizations count together: with a count of each, whoever has used up that of the platform
-    /// organization, which stands in for slugs that are nobody's, could tell them by an answer without a commit.
+    /// Whether a refused sign-in is written into an audit log. Up to the limit, or whoever guesses could fill the disk; each
+    /// process counts for itself. All organizations count together: with a count of each, whoever has used up that of the
+    /// platform organization, which stands in for slugs that are nobody's, could tell them by an answer without a commit.
     pub(crate) fn may_note(&self) -> bool {
-        let noted = (self.key("noted", &[]), self.0.rates.limit_refusals_noted);
+        self.has_room("noted", &[])
+    }
+
+    /// The same of an identity provider's message, which costs its sender nothing: each organization counts for itself, and
+    /// for nothing else. That it exists is no secret here, its metadata tell.
+    pub(crate) fn may_note_message(&self, to: &Tenant) -> bool {
+        self.has_room("noted_message", &[&to.id().to_string()])
+    }
+
+    fn has_room(&self, what: &'static str, of: &[&str]) -> bool {
+        let noted = (self.key(what, of), self.0.rates.limit_refusals_noted);
         matches!(self.0.local.take(&Buckets { strict: vec![noted], siege: None }, self.now()), Taken::Yes { .. })
     }
 

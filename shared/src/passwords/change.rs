@@ -139,11 +139,13 @@ pub(crate) struct Stored {
 /// A user's own. Locks him.
 pub(crate) async fn get_own(tx: &mut Tx, user: UserId) -> Result<Stored> {
     let row = sqlx::query!(
-        "select case when u.is_local then u.password_hash end as password_hash, o.password_min_length, o.name from users u
+        "select case when may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $3) then u.password_hash end
+             as password_hash, o.password_min_length, o.name from users u
          join organizations o on o.organization_id = u.organization_id
          where u.organization_id = $1 and u.id = $2 for no key update of u",
         tx.organization_id() as OrganizationId,
-        user as UserId
+        user as UserId,
+        tx.now()
     )
     .fetch_one(tx.connection())
     .await?;

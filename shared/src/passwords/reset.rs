@@ -87,12 +87,14 @@ async fn mail_reset_to(tx: &mut Tx, email_key: &str) -> Result<()> {
     let user = sqlx::query!(
         r#"select u.id as "id: UserId", u.email, coalesce(u.preferences ->> 'lang', o.locale) as "locale!"
            from users u join organizations o on o.organization_id = u.organization_id
-           where u.organization_id = $1 and u.email_key = $2 and u.is_active and u.is_local
+           where u.organization_id = $1 and u.email_key = $2 and u.is_active
+             and may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $4)
              and (u.expiry_date is null or u.expiry_date >= $3) and o.deleted_at is null
            for no key update of u"#,
         tx.organization_id() as OrganizationId,
         email_key,
-        tx.now().date_naive()
+        tx.now().date_naive(),
+        tx.now()
     )
     .fetch_optional(tx.connection())
     .await?;
@@ -164,7 +166,8 @@ async fn get_good_reset(tx: &mut Tx, id: PasswordResetId) -> Result<GoodReset> {
     .await?;
     let row = sqlx::query!(
         r#"select p.user_id as "user_id: UserId", p.used_at, p.superseded_at, p.valid_until, u.email,
-                  u.is_active and u.is_local and (u.expiry_date is null or u.expiry_date >= $3) as "may_sign_in!",
+                  u.is_active and may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $4)
+                      and (u.expiry_date is null or u.expiry_date >= $3) as "may_sign_in!",
                   o.name as organization_name, o.slug as organization_slug, o.branding, o.password_min_length,
                   coalesce(u.preferences ->> 'lang', o.locale) as "locale!"
            from password_resets p
@@ -173,7 +176,8 @@ async fn get_good_reset(tx: &mut Tx, id: PasswordResetId) -> Result<GoodReset> {
            where p.organization_id = $1 and p.id = $2 and o.deleted_at is null"#,
         tx.organization_id() as OrganizationId,
         id as PasswordResetId,
-        tx.now().date_naive()
+        tx.now().date_naive(),
+        tx.now()
     )
     .fetch_optional(tx.connection())
     .await?;

@@ -64,16 +64,20 @@ async fn demand_settable(tx: &mut Tx, by: &Access<SetPassword>, user: UserId) ->
         return conflict("cannot_change_oneself", "Change your own password with the present one.");
     }
     let found = users::lock_held(tx, caller, user, Permission::SetPassword).await?;
-    let is_enabled = sqlx::query_scalar!(
-        "select set_password_enabled from organizations where organization_id = $1",
-        tx.organization_id() as OrganizationId
+    let rules = sqlx::query!(
+        r#"select set_password_enabled, may_use_password($2, $3, sso_required_from, $4) as "may_use_password!"
+           from organizations where organization_id = $1"#,
+        tx.organization_id() as OrganizationId,
+        found.is_local,
+        found.keep_local_login,
+        tx.now()
     )
     .fetch_one(tx.connection())
     .await?;
-    if !is_enabled {
+    if !rules.set_password_enabled {
         return conflict("set_password_disabled", "Your organization has turned this off: have a link mailed instead.");
     }
-    if !found.is_local {
+    if !rules.may_use_password {
         return conflict("no_local_login", "This user signs in through the company's identity provider.");
     }
     Ok(found)

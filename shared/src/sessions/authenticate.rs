@@ -61,12 +61,14 @@ async fn find(tx: &mut Tx, token: &Token) -> Result<Option<Found>> {
     let found = sqlx::query_as!(
         Found,
         r#"select c.id as "id!", c.user_id as "user_id!: UserId", c.permissions, c.last_used_at, u.email, u.is_superuser, o.slug,
-                  (o.mfa_required and not exists (select from totp_secrets t where t.organization_id = u.organization_id
-                      and t.user_id = u.id and t.confirmed_at is not null)) as "must_enroll!"
-           from (select s.organization_id, s.id, s.user_id, null::text[] as permissions, s.last_seen_at as last_used_at
+                  (o.mfa_required and not c.is_by_sso and not exists (select from totp_secrets t
+                      where t.organization_id = u.organization_id and t.user_id = u.id and t.confirmed_at is not null)) as "must_enroll!"
+           from (select s.organization_id, s.id, s.user_id, null::text[] as permissions, s.last_seen_at as last_used_at,
+                        s.saml_connection_id is not null as is_by_sso
                  from sessions s where s.organization_id = $1 and s.token_digest = $2 and s.expires_at > $3
                  union all
-                 select t.organization_id, t.id, t.user_id, t.permissions, t.last_used_at
+                 select t.organization_id, t.id, t.user_id, t.permissions, t.last_used_at,
+                        exists (select from saml_identities i where i.organization_id = t.organization_id and i.user_id = t.user_id)
                  from personal_access_tokens t
                  where t.organization_id = $1 and t.token_digest = $2 and t.expires_at > $3) c
            join users u on u.organization_id = c.organization_id and u.id = c.user_id

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::{NewSession, insert, lock_user, not_signed_in};
+use super::{NewSession, at_provider, insert, lock_user, not_signed_in};
 use crate::access::{Access, Actor, InPerson, Origin};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
@@ -77,6 +77,7 @@ fn read(token: &str) -> Result<Token, Refusal> {
 
 struct Carried {
     user_id: UserId,
+    session_id: SessionId,
     session_ends: DateTime<Utc>,
     shown: Preview,
 }
@@ -84,7 +85,7 @@ struct Carried {
 async fn get_carried(tx: &mut Tx, token: &Token) -> Result<Carried> {
     let row = sqlx::query!(
         r#"select u.id as "user_id: UserId", u.email, trim(concat(u.first_name, ' ', u.last_name)) as "name!",
-                  s.expires_at, o.name as organization_name, o.branding,
+                  s.id as "session_id: SessionId", s.expires_at, o.name as organization_name, o.branding,
                   coalesce(u.preferences ->> 'lang', o.locale) as "locale!"
            from session_tokens t
            join sessions s on s.organization_id = t.organization_id and s.id = t.session_id
@@ -107,7 +108,7 @@ async fn get_carried(tx: &mut Tx, token: &Token) -> Result<Carried> {
         name: row.name,
         locale: row.locale,
     };
-    Ok(Carried { user_id: row.user_id, session_ends: row.expires_at, shown })
+    Ok(Carried { user_id: row.user_id, session_id: row.session_id, session_ends: row.expires_at, shown })
 }
 
 /// Whom a token would sign in, if it is good still. Changes nothing.
@@ -144,7 +145,8 @@ pub async fn take_over(db: &Db, token: &str, origin: Origin) -> Result<NewSessio
     .await?;
     let email = carried.shown.email;
     tx.act_as(Actor::User { id: user, name: email.clone(), credential: None });
-    let session = insert(&mut tx, user, carried.session_ends).await?;
+    let at = at_provider(&mut tx, carried.session_id).await?;
+    let session = insert(&mut tx, user, carried.session_ends, at.as_ref()).await?;
     let event = Event::new("session.created", "user", user, &email);
     tx.audit(event.with(json!({ "by": "session_token" }))).await?;
     tx.commit().await?;

@@ -93,6 +93,7 @@ struct Account {
     password_hash: Option<String>,
     is_active: bool,
     is_local: bool,
+    may_use_password: bool,
     expiry_date: Option<NaiveDate>,
 }
 
@@ -103,12 +104,15 @@ async fn find_account(db: &Db, addressee: &Addressee, username: &str) -> Result<
     // An address wins over a user name that looks like it.
     let row = sqlx::query_as!(
         Account,
-        r#"select id as "user_id: UserId", email, password_hash, is_active, is_local, expiry_date from users
-           where organization_id = $1 and (email_key = $2 or username_key = $2) and $3
-           order by (email_key = $2) desc limit 1"#,
+        r#"select u.id as "user_id: UserId", u.email, u.password_hash, u.is_active, u.is_local, u.expiry_date,
+                  may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $4) as "may_use_password!"
+           from users u join organizations o on o.organization_id = u.organization_id
+           where u.organization_id = $1 and (u.email_key = $2 or u.username_key = $2) and $3
+           order by (u.email_key = $2) desc limit 1"#,
         tx.organization_id() as OrganizationId,
         key(username),
-        addressee.tenant().is_some()
+        addressee.tenant().is_some(),
+        tx.now()
     )
     .fetch_optional(tx.connection())
     .await?;
@@ -124,7 +128,8 @@ fn reason(addressee: &Addressee, account: Option<&Account>, is_right: bool, toda
     match account {
         Account { is_active: false, .. } => Some("inactive"),
         Account { expiry_date: Some(last), .. } if *last < today => Some("expired"),
-        Account { is_local: false, .. } => Some("not_local"),
+        Account { may_use_password: false, is_local: true, .. } => Some("sso_required"),
+        Account { may_use_password: false, .. } => Some("not_local"),
         Account { password_hash: None, .. } => Some("no_password"),
         _ if !is_right => Some("wrong_password"),
         _ => None,
@@ -170,14 +175,17 @@ async fn go_on(door: &Door<'_>, proven: Proven<'_>, origin: Origin) -> Result<Op
     let actor = Actor::User { id: account.user_id, name: account.email.clone(), credential: None };
     let mut tx = door.db.begin(tenant, actor, origin).await?;
     let still = sqlx::query!(
-        "update users set password_hash = coalesce($4, password_hash)
-         where organization_id = $1 and id = $2 and password_hash = $3 and is_active and is_local
-           and (expiry_date is null or expiry_date >= $5)",
+        "update users u set password_hash = coalesce($4, u.password_hash) from organizations o
+         where u.organization_id = $1 and u.id = $2 and u.password_hash = $3 and u.is_active
+           and (u.expiry_date is null or u.expiry_date >= $5)
+           and o.organization_id = u.organization_id
+           and may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $6)",
         tx.organization_id() as OrganizationId,
         account.user_id as UserId,
         hash,
         rehashed,
-        tx.now().date_naive()
+        tx.now().date_naive(),
+        tx.now()
     )
     .execute(tx.connection())
     .await?;

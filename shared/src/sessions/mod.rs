@@ -1,5 +1,6 @@
 //! Sign-ins: a password for a session token, the token for a caller.
 
+mod at_provider;
 mod authenticate;
 mod hand_over;
 mod list;
@@ -9,6 +10,7 @@ mod steps;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
+pub(crate) use at_provider::{AtProvider, at_provider, create_at_provider, end_at_provider};
 pub use authenticate::authenticate;
 pub use hand_over::{HandOver, Preview, hand_over, preview_hand_over, take_over};
 pub use list::{Session, end, list};
@@ -20,7 +22,7 @@ use crate::access::{Access, Actor, Caller, Credential, InPerson};
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::error::{Refusal, Result};
-use crate::ids::{OrganizationId, PersonalAccessTokenId, SessionId, UserId};
+use crate::ids::{OrganizationId, PersonalAccessTokenId, SamlConnectionId, SessionId, UserId};
 use crate::personal_access_tokens;
 use crate::schedules::Part;
 use crate::secret::{Token, TokenKind};
@@ -54,6 +56,12 @@ pub fn enrollment_required() -> Refusal {
 
 /// Begins a session for a user who has proven who he is.
 pub(crate) async fn create(tx: &mut Tx, user: UserId) -> Result<NewSession> {
+    note_login(tx, user).await?;
+    let expires_at = tx.now() + SESSION_LASTS;
+    insert(tx, user, expires_at, None).await
+}
+
+async fn note_login(tx: &mut Tx, user: UserId) -> Result<()> {
     sqlx::query!(
         "update users set last_login = $3 where organization_id = $1 and id = $2",
         tx.organization_id() as OrganizationId,
@@ -62,18 +70,17 @@ pub(crate) async fn create(tx: &mut Tx, user: UserId) -> Result<NewSession> {
     )
     .execute(tx.connection())
     .await?;
-    let expires_at = tx.now() + SESSION_LASTS;
-    insert(tx, user, expires_at).await
+    Ok(())
 }
 
-async fn insert(tx: &mut Tx, user: UserId, expires_at: DateTime<Utc>) -> Result<NewSession> {
+async fn insert(tx: &mut Tx, user: UserId, expires_at: DateTime<Utc>, at: Option<&AtProvider>) -> Result<NewSession> {
     let id: SessionId = tx.new_id();
     let token = Token::new(TokenKind::Session, tx.tenant())?;
     let origin = tx.origin().clone();
     sqlx::query!(
         "insert into sessions (organization_id, id, user_id, token_digest, created_at, last_seen_at, expires_at,
-             client_address, user_agent, client_id)
-         values ($1, $2, $3, $4, $5, $5, $6, $7, $8, $9)",
+             client_address, user_agent, client_id, saml_connection_id, saml_name_id, saml_name_id_attributes, saml_session_index)
+         values ($1, $2, $3, $4, $5, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         tx.organization_id() as OrganizationId,
         id as SessionId,
         user as UserId,
@@ -82,7 +89,11 @@ async fn insert(tx: &mut Tx, user: UserId, expires_at: DateTime<Utc>) -> Result<
         expires_at,
         origin.client_address,
         origin.user_agent,
-        origin.client_id
+        origin.client_id,
+        at.map(|at| at.connection) as Option<SamlConnectionId>,
+        at.map(|at| at.name_id.as_str()),
+        at.map(|at| &at.attributes),
+        at.and_then(|at| at.session_index.as_deref())
     )
     .execute(tx.connection())
     .await?;

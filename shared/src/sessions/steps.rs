@@ -9,8 +9,8 @@ use crate::audit::Event;
 use crate::db::{Db, Tx};
 use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
-use crate::seal::Seals;
-use crate::secret::SecretKey;
+use crate::seal::{Purpose, Seals};
+use crate::secret::SecretKeys;
 use crate::ticket::{Ticket, TicketKind, Tickets};
 use crate::totp;
 
@@ -29,8 +29,8 @@ pub struct SignInKeys {
 
 impl SignInKeys {
     /// Derives them.
-    pub fn new(key: &SecretKey) -> Result<Self> {
-        Ok(Self { seals: Seals::new(key)?, tickets: Tickets::new(key)? })
+    pub fn new(keys: &SecretKeys) -> Result<Self> {
+        Ok(Self { seals: Seals::new(Purpose::TotpSeeds, keys)?, tickets: Tickets::new(&keys.current)? })
     }
 }
 
@@ -98,12 +98,13 @@ pub(crate) async fn begin_with(
     let mut tx = db.begin(&ticket.tenant, Actor::Anonymous, origin).await?;
     let row = sqlx::query!(
         "select u.email from users u join organizations o on o.organization_id = u.organization_id
-         where u.organization_id = $1 and u.id = $2 and u.is_active and u.is_local
-           and (u.expiry_date is null or u.expiry_date >= $3) and o.deleted_at is null
+         where u.organization_id = $1 and u.id = $2 and u.is_active
+           and may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $4) and (u.expiry_date is null or u.expiry_date >= $3) and o.deleted_at is null
          for no key update of u",
         tx.organization_id() as OrganizationId,
         user as UserId,
-        tx.now().date_naive()
+        tx.now().date_naive(),
+        tx.now()
     )
     .fetch_optional(tx.connection())
     .await?

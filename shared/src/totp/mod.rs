@@ -4,6 +4,7 @@ mod codes;
 mod enroll;
 mod recovery;
 mod remove;
+mod reseal;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -11,6 +12,7 @@ use serde_json::json;
 pub use enroll::{Enrollment, Proof, begin, confirm};
 pub use recovery::{RecoveryCodes, replace};
 pub use remove::{remove, reset};
+pub(crate) use reseal::reseal;
 
 use crate::access::{Access, Actor, Caller, InPerson};
 use crate::audit::Event;
@@ -43,13 +45,16 @@ pub struct Status {
 pub async fn status(tx: &mut Tx, by: &Access<InPerson>) -> Result<Status> {
     let row = sqlx::query!(
         r#"select t.confirmed_at, t.user_id is not null as "is_begun!",
-                  u.is_local and u.password_hash is not null as "takes_password!",
+                  may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $3) and u.password_hash is not null
+                      as "takes_password!",
                   (select count(*) from recovery_codes r
                    where r.organization_id = u.organization_id and r.user_id = u.id) as "left!"
-           from users u left join totp_secrets t on t.organization_id = u.organization_id and t.user_id = u.id
+           from users u join organizations o on o.organization_id = u.organization_id
+           left join totp_secrets t on t.organization_id = u.organization_id and t.user_id = u.id
            where u.organization_id = $1 and u.id = $2"#,
         tx.organization_id() as OrganizationId,
-        by.caller().user_id as UserId
+        by.caller().user_id as UserId,
+        tx.now()
     )
     .fetch_one(tx.connection())
     .await?;

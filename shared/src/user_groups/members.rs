@@ -49,6 +49,19 @@ pub(crate) async fn add_member(tx: &mut Tx, user: UserId, groups: &[Uuid]) -> Re
     Ok(())
 }
 
+/// Takes a user out of a group.
+pub(crate) async fn remove_member(tx: &mut Tx, user: UserId, group: Uuid) -> Result<()> {
+    sqlx::query!(
+        "delete from user_group_members where organization_id = $1 and user_group_id = $2 and user_id = $3",
+        tx.organization_id() as OrganizationId,
+        group,
+        user as UserId
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
 /// The built-in group of a role at a folder, whose members hold the role from there down.
 pub(crate) async fn get_builtin(tx: &mut Tx, folder: FolderId, role: RoleId) -> Result<UserGroupId> {
     Ok(sqlx::query_scalar!(

@@ -6,7 +6,7 @@ mod write;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub(crate) use members::{add_member, check_grantable, get_builtin, grantable};
+pub(crate) use members::{add_member, check_grantable, get_builtin, grantable, remove_member};
 pub use write::{NewUserGroup, UserGroupPatch, create};
 
 use crate::access::{Access, ViewUserGroup};

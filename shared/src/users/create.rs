@@ -102,7 +102,7 @@ pub async fn create(tx: &mut Tx, by: &Access<AddUser>, new: &NewUser) -> Result<
     }
     user_groups::check_grantable(tx, caller, &new.user_groups).await?;
     check_place(tx, by, &new.user_groups).await?;
-    let id = insert(tx, &Row { new, is_email_verified: false, password_hash: None }).await?;
+    let id = insert(tx, &Row { new, is_local: true, is_email_verified: false, password_hash: None }).await?;
     user_groups::add_member(tx, id, &new.user_groups).await?;
     if new.is_active {
         let locale = locale(tx).await?;
@@ -151,16 +151,35 @@ pub(crate) async fn create_invited(
 ) -> Result<UserId> {
     let new =
         bare(EmailAddress::parse("email", email).map_err(|e| Refusal::invalid(vec![e]))?, name.clone(), is_superuser);
-    let id = insert(tx, &Row { new: &new, is_email_verified: true, password_hash: Some(password_hash) }).await?;
+    let id =
+        insert(tx, &Row { new: &new, is_local: true, is_email_verified: true, password_hash: Some(password_hash) })
+            .await?;
     let event = Event::new("user.created", "user", id, email);
     tx.audit(event.with(json!({ "by": "invitation" }))).await?;
+    Ok(id)
+}
+
+/// The user that someone becomes who arrives from an identity provider. He has no password, and can't have one set.
+pub(crate) async fn create_by_provider(
+    tx: &mut Tx,
+    email: &EmailAddress,
+    name: &PersonName,
+    is_email_verified: bool,
+) -> Result<UserId> {
+    let new = bare(email.clone(), name.clone(), false);
+    let row = Row { new: &new, is_local: false, is_email_verified, password_hash: None };
+    let id = insert(tx, &row).await?;
+    let event = Event::new("user.created", "user", id, email.as_str());
+    tx.audit(event.with(json!({ "by": "identity provider" }))).await?;
     Ok(id)
 }
 
 /// The superuser of an organization made on the command line.
 pub(crate) async fn create_first_administrator(tx: &mut Tx, email: &EmailAddress, password_hash: &str) -> Result<()> {
     let new = bare(email.clone(), PersonName::default(), true);
-    let id = insert(tx, &Row { new: &new, is_email_verified: true, password_hash: Some(password_hash) }).await?;
+    let id =
+        insert(tx, &Row { new: &new, is_local: true, is_email_verified: true, password_hash: Some(password_hash) })
+            .await?;
     let role = roles::get_builtin(tx, roles::BuiltinRole::Administrator).await?;
     let root = folders::get_root(tx).await?;
     let group = user_groups::get_builtin(tx, root, role).await?;
@@ -186,6 +205,7 @@ fn bare(email: EmailAddress, name: PersonName, is_superuser: bool) -> NewUser {
 
 struct Row<'a> {
     new: &'a NewUser,
+    is_local: bool,
     is_email_verified: bool,
     password_hash: Option<&'a str>,
 }
@@ -203,9 +223,9 @@ async fn insert(tx: &mut Tx, row: &Row<'_>) -> Result<UserId> {
     sqlx::query!(
         "insert into users (organization_id, id, number, username, email, username_key, email_key, first_name, last_name,
              is_active, is_superuser, keep_local_login, is_third_party, is_email_verified, observation, expiry_date, profile,
-             password_hash, password_changed_at, date_joined, updated_at)
+             password_hash, password_changed_at, date_joined, updated_at, is_local)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-             case when $18::text is not null then $19::timestamptz end, $19, $19)",
+             case when $18::text is not null then $19::timestamptz end, $19, $19, $20)",
         tx.organization_id() as OrganizationId,
         id as UserId,
         number,
@@ -224,7 +244,8 @@ async fn insert(tx: &mut Tx, row: &Row<'_>) -> Result<UserId> {
         new.expiry_date,
         new.profile,
         row.password_hash,
-        tx.now()
+        tx.now(),
+        row.is_local
     )
     .execute(tx.connection())
     .await

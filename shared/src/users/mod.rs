@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 pub use change::UserPatch;
 pub use create::{NewUser, UserInput, create};
-pub(crate) use create::{create_first_administrator, create_invited};
+pub(crate) use create::{create_by_provider, create_first_administrator, create_invited};
 pub use delete::cascade;
 use delete::delete;
 pub(crate) use expiry::is_near;
@@ -41,6 +41,8 @@ pub struct User {
     pub is_third_party: bool,
     pub is_email_verified: bool,
     pub has_mfa_enabled: bool,
+    /// Whether an identity provider knows him.
+    pub is_sso: bool,
     pub expiry_date: Option<NaiveDate>,
     pub observation: Option<String>,
     pub date_joined: DateTime<Utc>,
@@ -75,6 +77,7 @@ impl Object for User {
         o.last_login, o.profile, o.preferences, o.version, \
         exists (select from totp_secrets t where t.organization_id = o.organization_id and t.user_id = o.id \
             and t.confirmed_at is not null) as has_mfa_enabled, \
+        exists (select from saml_identities s where s.organization_id = o.organization_id and s.user_id = o.id) as is_sso, \
         array(select m.user_group_id from user_group_members m \
             where m.organization_id = o.organization_id and m.user_id = o.id order by 1) as user_groups, \
         array(select distinct g.role_id from grants_of(o.id) g order by 1) as roles";

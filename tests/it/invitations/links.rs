@@ -33,6 +33,7 @@ async fn a_preview_shows_what_the_invitee_must_know_and_changes_nothing() {
             json!({
                 "organization_name": "acme", "organization": "acme", "inviter": "Alice Liddell", "role": "reader",
                 "invitee_identifier": "Bob@example.com", "message": "Hello", "valid_until": made["valid_until"],
+                "sso_required": false,
             })
         );
     }

@@ -15,9 +15,10 @@ use uuid::Uuid;
 
 use crate::Worker;
 use crate::mail::{
-    self, AccountExpiringMail, Branding, Context, InvitationAcceptedMail, InvitationBouncedMail,
-    InvitationDeclinedMail, InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail,
-    PasswordSetMail, SecondFactorEnabledMail, SecondFactorRemovedMail, SendError, Turn, WelcomeMail,
+    self, AccountExpiringMail, Branding, CertificateExpiringMail, Context, InvitationAcceptedMail,
+    InvitationBouncedMail, InvitationDeclinedMail, InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail,
+    PasswordResetMail, PasswordSetMail, SecondFactorEnabledMail, SecondFactorRemovedMail, SendError, Turn, WelcomeMail,
+    WelcomeToSignInMail,
 };
 
 /// How long a mail waits that only a newer release can send, while processes are being replaced.
@@ -119,6 +120,11 @@ fn letter(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Mail {
             set_password_link: link("/password-reset/confirm", LinkKind::Password, (*id).into(), 1),
             valid_until: *valid_until,
         }),
+        Content::WelcomeToSignIn { first_name } => Mail::WelcomeToSignIn(WelcomeToSignInMail {
+            organization,
+            first_name: first_name.clone(),
+            sign_in_link: of_organization("/sign-in"),
+        }),
         Content::PasswordReset { id, first_name, valid_until } => Mail::PasswordReset(PasswordResetMail {
             organization,
             first_name: first_name.clone(),
@@ -184,6 +190,15 @@ fn letter(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Mail {
                 decline_link: link("/invitations/decline", LinkKind::Invitation, (*id).into(), *generation),
                 valid_until: *valid_until,
                 stop_link: link("/reminders/stop", LinkKind::Reminders, (*id).into(), *generation),
+            })
+        }
+        Content::CertificateExpiring { first_name, connection, fingerprint, ends_at } => {
+            Mail::CertificateExpiring(CertificateExpiringMail {
+                organization,
+                first_name: first_name.clone(),
+                connection: connection.clone(),
+                fingerprint: fingerprint.clone(),
+                ends_at: *ends_at,
             })
         }
         Content::AccountExpiring { first_name, last_day } => Mail::AccountExpiring(AccountExpiringMail {

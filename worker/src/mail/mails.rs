@@ -43,6 +43,17 @@ pub struct WelcomeMail {
     pub valid_until: DateTime<Utc>,
 }
 
+/// To someone an administrator has made an account for, where people sign in through the company's identity provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WelcomeToSignInMail {
+    /// The organization's name.
+    pub organization: String,
+    /// The recipient's; may be empty.
+    pub first_name: String,
+    /// The sign-in page.
+    pub sign_in_link: String,
+}
+
 /// To someone who asked for a new password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordResetMail {
@@ -181,12 +192,28 @@ pub struct SecondFactorRemovedMail {
     pub forgot_link: String,
 }
 
+/// To those who manage single sign-on: a certificate ends soon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateExpiringMail {
+    /// The organization's name.
+    pub organization: String,
+    /// The recipient's; may be empty.
+    pub first_name: String,
+    /// What the identity provider is called whose certificate ends; none where it is the organization's own.
+    pub connection: Option<String>,
+    /// SHA-256 of the organization's own certificate.
+    pub fingerprint: Option<String>,
+    /// When it ends.
+    pub ends_at: DateTime<Utc>,
+}
+
 /// Any mail. A new one is a struct and a variant here, and a folder of templates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the structs say it")]
 pub enum Mail {
     Invitation(InvitationMail),
     Welcome(WelcomeMail),
+    WelcomeToSignIn(WelcomeToSignInMail),
     PasswordReset(PasswordResetMail),
     PasswordChanged(PasswordChangedMail),
     InvitationAccepted(InvitationAcceptedMail),
@@ -194,6 +221,7 @@ pub enum Mail {
     InvitationBounced(InvitationBouncedMail),
     InvitationReminder(InvitationReminderMail),
     AccountExpiring(AccountExpiringMail),
+    CertificateExpiring(CertificateExpiringMail),
     PasswordSet(PasswordSetMail),
     SecondFactorEnabled(SecondFactorEnabledMail),
     SecondFactorRemoved(SecondFactorRemovedMail),
@@ -205,6 +233,7 @@ impl Mail {
         vec![
             InvitationMail::sample().into(),
             WelcomeMail::sample().into(),
+            WelcomeToSignInMail::sample().into(),
             PasswordResetMail::sample().into(),
             PasswordChangedMail::sample().into(),
             InvitationAcceptedMail::sample().into(),
@@ -212,6 +241,7 @@ impl Mail {
             InvitationBouncedMail::sample().into(),
             InvitationReminderMail::sample().into(),
             AccountExpiringMail::sample().into(),
+            CertificateExpiringMail::sample().into(),
             PasswordSetMail::sample().into(),
             SecondFactorEnabledMail::sample().into(),
             SecondFactorRemovedMail::sample().into(),
@@ -223,6 +253,7 @@ impl Mail {
         match self {
             Self::Invitation(_) => "invitation",
             Self::Welcome(_) => "welcome",
+            Self::WelcomeToSignIn(_) => "welcome_to_sign_in",
             Self::PasswordReset(_) => "password_reset",
             Self::PasswordChanged(_) => "password_changed",
             Self::InvitationAccepted(_) => "invitation_accepted",
@@ -230,6 +261,7 @@ impl Mail {
             Self::InvitationBounced(_) => "invitation_bounced",
             Self::InvitationReminder(_) => "invitation_reminder",
             Self::AccountExpiring(_) => "account_expiring",
+            Self::CertificateExpiring(_) => "certificate_expiring",
             Self::PasswordSet(_) => "password_set",
             Self::SecondFactorEnabled(_) => "second_factor_enabled",
             Self::SecondFactorRemoved(_) => "second_factor_removed",
@@ -261,6 +293,11 @@ impl Mail {
                 first_name => &mail.first_name,
                 set_password_link => &mail.set_password_link,
                 valid_until => catalogue.date_time(mail.valid_until)?,
+            },
+            Self::WelcomeToSignIn(mail) => context! {
+                organization => &mail.organization,
+                first_name => &mail.first_name,
+                sign_in_link => &mail.sign_in_link,
             },
             Self::PasswordReset(mail) => context! {
                 organization => &mail.organization,
@@ -305,6 +342,14 @@ impl Mail {
                 organization => &mail.organization,
                 first_name => &mail.first_name,
                 last_day => catalogue.date(mail.last_day)?,
+            },
+            Self::CertificateExpiring(mail) => context! {
+                organization => &mail.organization,
+                first_name => &mail.first_name,
+                connection => mail.connection.as_deref(),
+                fingerprint => mail.fingerprint.as_deref(),
+                ends_at => catalogue.date_time(mail.ends_at)?,
+                day => catalogue.date(mail.ends_at.date_naive())?,
             },
             Self::PasswordSet(mail) => context! {
                 organization => &mail.organization,

@@ -18,9 +18,9 @@ pub use lettre::{Message, message::Mailbox};
 
 pub use self::{
     mails::{
-        AccountExpiringMail, InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail, InvitationMail,
-        InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, PasswordSetMail, SecondFactorEnabledMail,
-        SecondFactorRemovedMail, WelcomeMail,
+        AccountExpiringMail, CertificateExpiringMail, InvitationAcceptedMail, InvitationBouncedMail,
+        InvitationDeclinedMail, InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail,
+        PasswordSetMail, SecondFactorEnabledMail, SecondFactorRemovedMail, WelcomeMail, WelcomeToSignInMail,
     },
     message::{MessageError, SenderError, message, sender},
     render::{Branding, Context, RenderError, Rendered, render},

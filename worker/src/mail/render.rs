@@ -89,6 +89,7 @@ macro_rules! templates {
 const TEMPLATES: &[(&str, &str)] = templates![
     "invitation",
     "welcome",
+    "welcome_to_sign_in",
     "password_reset",
     "password_changed",
     "password_set",
@@ -99,6 +100,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "invitation_bounced",
     "invitation_reminder",
     "account_expiring",
+    "certificate_expiring",
 ];
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {

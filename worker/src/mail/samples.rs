@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::mails::{
-    AccountExpiringMail, InvitationAcceptedMail, InvitationBouncedMail, InvitationDeclinedMail, InvitationMail,
-    InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail, PasswordSetMail, SecondFactorEnabledMail,
-    SecondFactorRemovedMail, WelcomeMail,
+    AccountExpiringMail, CertificateExpiringMail, InvitationAcceptedMail, InvitationBouncedMail,
+    InvitationDeclinedMail, InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail,
+    PasswordSetMail, SecondFactorEnabledMail, SecondFactorRemovedMail, WelcomeMail, WelcomeToSignInMail,
 };
 
 const ORGANIZATION: &str = "Acme Robotics";
@@ -59,6 +59,12 @@ mail!(
         set_password_link: link("password-reset/confirm?token=0192f0c1-7d3e-7a52-9c1f-2f6f0f6a3b11.1.Zm9vYmFy"),
         valid_until: a_time(),
     }
+);
+
+mail!(
+    WelcomeToSignInMail,
+    WelcomeToSignIn,
+    Self { organization: ORGANIZATION.to_owned(), first_name: "Bob".to_owned(), sign_in_link: link("sign-in") }
 );
 
 mail!(
@@ -134,6 +140,18 @@ mail!(
     AccountExpiringMail,
     AccountExpiring,
     Self { organization: ORGANIZATION.to_owned(), first_name: "Bob".to_owned(), last_day: a_time().date_naive() }
+);
+
+mail!(
+    CertificateExpiringMail,
+    CertificateExpiring,
+    Self {
+        organization: ORGANIZATION.to_owned(),
+        first_name: "Bob".to_owned(),
+        connection: Some("Acme Entra ID".to_owned()),
+        fingerprint: None,
+        ends_at: a_time(),
+    }
 );
 
 mail!(

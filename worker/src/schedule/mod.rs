@@ -8,7 +8,7 @@ use std::time::Duration;
 use tenantry_shared::db::{Db, Tx};
 use tenantry_shared::schedules::{self, Part, Run, Schedule, Tally};
 use tenantry_shared::tenant::Tenant;
-use tenantry_shared::{Result, idempotency, invitations, passwords, sessions, users};
+use tenantry_shared::{Result, idempotency, invitations, passwords, saml, sessions, users};
 use tokio_util::sync::CancellationToken;
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -125,6 +125,9 @@ async fn work(schedule: Schedule, tx: &mut Tx) -> Result<Part> {
         Schedule::PurgeDeadSessions => sessions::purge_some(tx).await,
         Schedule::PurgeIdempotencyKeys => idempotency::purge_some(tx).await,
         Schedule::PurgePasswordResets => passwords::purge_some(tx).await,
+        Schedule::FetchSamlMetadata => saml::refresh_some(tx).await,
+        Schedule::NotifyExpiringCertificates => saml::notify_some(tx).await,
+        Schedule::PurgeSaml => saml::purge_some(tx).await,
     }
 }
 

@@ -1,0 +1,340 @@
+//! An identity provider's answer, from the form that the browser posts to a session.
+//!
+//! What the message itself must be is checked by `tenantry-saml`; what only a database knows is checked here: that it answers
+//! a request of ours, of this connection and this browser, that nobody took it before, and whom it lets in.
+
+use tenantry_saml::{Certificate, Expected, Received, SignIn};
+
+use super::noted::{self, Kind, NewEvent, Seen};
+use super::own::Own;
+use super::person::Person;
+use super::provision::{self, Account, Arrival};
+use super::refused::{Halt, Refused, Told};
+use super::requests::{self, Browser, Purpose, Request};
+use super::test_sign_in::{self, TestResult};
+use super::{Connection, Sso, connections};
+use crate::access::{self, Actor, Origin};
+use crate::audit::Event;
+use crate::db::Tx;
+use crate::error::{Error, Refusal, Result};
+use crate::sessions::{self, AtProvider, NewSession};
+use crate::tenant::Tenant;
+
+/// What a browser posts.
+#[derive(Clone, Copy, Debug)]
+pub struct Posted<'a> {
+    /// `SAMLResponse`.
+    pub response: &'a str,
+    /// `RelayState`.
+    pub relay_state: Option<&'a str>,
+    /// From its cookie.
+    pub browser: Option<&'a Browser>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Outcome {
+    /// He is in.
+    SignedIn {
+        /// His session.
+        session: NewSession,
+        /// A path of ours.
+        return_to: String,
+    },
+    /// It was an administrator's test.
+    Tested(Box<TestResult>),
+}
+
+/// Takes the answer of an identity provider.
+///
+/// Errors: 403 `sso_refused`, `sso_again`, `sso_no_account`, `sso_account_ended`; 404. Why, is in the list of events.
+pub async fn receive(sso: &Sso<'_>, slug: &str, posted: &Posted<'_>, origin: Origin) -> Result<Outcome> {
+    let tenant = Tenant::find(sso.db, slug).await?.ok_or_else(Refusal::not_found)?;
+    let mut attempt = Attempt { sso, tenant, origin, connection: None, request: None, seen: Seen::default() };
+    match attempt.take(posted).await {
+        Ok(outcome) => Ok(outcome),
+        Err(Halt::Refused(refused)) => attempt.refuse(&refused).await,
+        Err(Halt::Trouble(error)) => Err(error),
+    }
+}
+
+/// What is known so far.
+struct Attempt<'a> {
+    sso: &'a Sso<'a>,
+    tenant: Tenant,
+    origin: Origin,
+    connection: Option<Connection>,
+    /// Known to be of this browser.
+    request: Option<Request>,
+    seen: Seen,
+}
+
+impl Attempt<'_> {
+    async fn begin(&self) -> Result<Tx> {
+        self.sso.db.begin(&self.tenant, Actor::Anonymous, self.origin.clone()).await
+    }
+
+    fn is_test(&self) -> bool {
+        self.request.as_ref().is_some_and(|request| request.is_for(Purpose::Test))
+    }
+
+    async fn take(&mut self, posted: &Posted<'_>) -> Result<Outcome, Halt> {
+        let mut tx = self.begin().await?;
+        // A message that can't be read at all is known by this, too: an administrator sees what came of his test.
+        if let Some(relay_state) = posted.relay_state
+            && let Some(request) = requests::find_by_relay_state(&mut tx, relay_state).await?
+            && request.is_of(posted.browser)
+        {
+            self.connection = connections::find(&mut tx, request.connection_id).await?;
+            self.request = Some(request);
+        }
+        let response = posted.response.to_owned();
+        let received = self.sso.workers.run(move || Received::parse(&response)).await?;
+        let received = received.map_err(|refusal| self.refused(refusal))?;
+        self.seen.issuer = Some(received.issuer().to_owned());
+        let connection = match received.in_response_to() {
+            Some(id) => self.find_request(&mut tx, id, posted).await?,
+            None => self.find_unasked(&mut tx, received.issuer()).await?,
+        };
+        let own = Own::load(&mut tx, self.sso).await?;
+        let now = tx.now();
+        tx.commit().await?;
+        let said = self.verify(received, &connection, own, now).await?;
+        match self.finish(&connection, &said, false).await? {
+            Some(outcome) => Ok(outcome),
+            // There is more to do, which needs the lock.
+            None => match self.finish(&connection, &said, true).await? {
+                Some(outcome) => Ok(outcome),
+                None => Err(Error::Internal("a sign-in that never ends".into()).into()),
+            },
+        }
+    }
+
+    fn refused(&mut self, refusal: tenantry_saml::Refusal) -> Refused {
+        let tenantry_saml::Refusal { reason, detail, issuer, assertion_id, fingerprint } = refusal;
+        self.seen = Seen { issuer: issuer.or(self.seen.issuer.take()), assertion_id, fingerprint };
+        Refused::new(Told::Refused, reason.code(), detail)
+    }
+
+    /// The connection that a request of ours went to.
+    async fn find_request(&mut self, tx: &mut Tx, id: &str, posted: &Posted<'_>) -> Result<Connection, Halt> {
+        let again = |reason, detail: &'static str| Err(Refused::new(Told::Again, reason, detail).into());
+        let request = requests::find(tx, id).await?.filter(|request| !request.is_for(Purpose::Logout));
+        let Some(request) = request else {
+            return again(
+                "unknown_request",
+                "It answers no request of ours that is open: perhaps it was answered before.",
+            );
+        };
+        let connection = connections::find(tx, request.connection_id).await?;
+        self.connection.clone_from(&connection);
+        if !request.is_of(posted.browser) {
+            return again(
+                "other_browser",
+                "Another browser was sent to the identity provider than the one that came back.",
+            );
+        }
+        let (is_test, is_late) = (request.is_for(Purpose::Test), request.expires_at <= tx.now());
+        let is_its_state = posted.relay_state == Some(request.relay_state.as_str());
+        self.request = Some(request);
+        if !is_its_state {
+            return again(
+                "wrong_relay_state",
+                "The identity provider did not give back the RelayState that it was sent.",
+            );
+        }
+        if is_late {
+            return again("request_expired", "The answer came more than 20 minutes after the request.");
+        }
+        match connection.filter(|connection| connection.is_active || is_test) {
+            Some(connection) => Ok(connection),
+            None => Err(Refused::new(Told::Refused, "connection_off", "The connection is not active.").into()),
+        }
+    }
+
+    /// The connection that a message is of which nobody asked for.
+    async fn find_unasked(&mut self, tx: &mut Tx, issuer: &str) -> Result<Connection, Halt> {
+        let refused = |reason, detail: &'static str| Err(Refused::new(Told::Refused, reason, detail).into());
+        if self.request.is_some() {
+            return refused("not_an_answer", "The message does not say which request it answers (InResponseTo).");
+        }
+        let found =
+            if issuer.contains('\0') { None } else { connections::find_active_by_entity_id(tx, issuer).await? };
+        self.connection.clone_from(&found);
+        match found {
+            Some(connection) if connection.idp_initiated => Ok(connection),
+            Some(_) => refused(
+                "unsolicited",
+                "Nobody asked for this sign-in here. Switch idp_initiated on if people shall begin at the identity provider.",
+            ),
+            None => refused("unknown_issuer", "No active connection has this issuer as its entity id."),
+        }
+    }
+
+    async fn verify(
+        &mut self,
+        received: Received,
+        connection: &Connection,
+        own: Own,
+        now: chrono::DateTime<chrono::Utc>,
+    ) -> Result<SignIn, Halt> {
+        let certificates = connection.certificates.iter().map(|der| Certificate::from_der(der));
+        let certificates = certificates
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| Error::Internal(format!("a certificate of the connection {}: {e}", connection.id)))?;
+        let (issuer, allow_cbc) = (connection.entity_id.clone(), connection.allow_cbc);
+        let in_response_to = self.request.as_ref().map(|request| request.id.clone());
+        let verified = self.sso.workers.run(move || {
+            received.verify(&Expected {
+                entity_id: &own.urls.entity_id,
+                acs_url: &own.urls.acs_url,
+                issuer: &issuer,
+                certificates: &certificates,
+                in_response_to: in_response_to.as_deref(),
+                now,
+                allow_cbc,
+                decryption_keys: own.keys.as_ref().map(|keys| keys.decryption.as_slice()).unwrap_or_default(),
+            })
+        });
+        let said = verified.await?.map_err(|refusal| self.refused(refusal))?;
+        self.seen = Seen {
+            issuer: Some(said.issuer.clone()),
+            assertion_id: Some(said.assertion_id.clone()),
+            fingerprint: Some(said.fingerprint.clone()),
+        };
+        Ok(said)
+    }
+
+    /// One transaction: takes request and assertion, so that they count once, and lets him in. None if that takes the lock of
+    /// the organization's rights, which comes before all others, and was not taken.
+    async fn finish(&mut self, connection: &Connection, said: &SignIn, locked: bool) -> Result<Option<Outcome>, Halt> {
+        let person = Person::of(said, &connection.attribute_mapping);
+        let arrival = Arrival { connection, said, person: &person };
+        let mut tx = self.begin().await?;
+        if locked {
+            access::lock(&mut tx).await?;
+        }
+        let known = provision::lock_known(&mut tx, &arrival).await?;
+        if !locked {
+            let is_settled = match &known {
+                Some(account) => !self.is_test() && provision::moves(&mut tx, &arrival, account).await?.are_none(),
+                None => false,
+            };
+            if !is_settled {
+                return Ok(None);
+            }
+        }
+        self.consume(&mut tx, connection, said).await?;
+        tx.savepoint().await?;
+        let admitted = provision::admit(&mut tx, &arrival, known).await;
+        let is_kept = admitted.is_ok() && !self.is_test();
+        if !matches!(admitted, Err(Halt::Trouble(_))) {
+            tx.end_savepoint(is_kept).await?;
+        }
+        let account = match admitted {
+            Err(Halt::Trouble(error)) => return Err(error.into()),
+            admitted if self.is_test() => {
+                let result = self.pass_test(tx, &arrival, admitted).await?;
+                return Ok(Some(Outcome::Tested(Box::new(result))));
+            }
+            Err(halt) => {
+                // It was used up all the same.
+                tx.commit().await?;
+                return Err(halt);
+            }
+            Ok(account) => account,
+        };
+        self.enter(tx, &arrival, &account).await.map(Some)
+    }
+
+    async fn consume(&self, tx: &mut Tx, connection: &Connection, said: &SignIn) -> Result<(), Halt> {
+        let again = |reason, detail: &'static str| Err(Refused::new(Told::Again, reason, detail).into());
+        if let Some(request) = &self.request
+            && !requests::take(tx, request).await?
+        {
+            return again(
+                "request_used",
+                "The request was answered at the same moment by another message, or too late.",
+            );
+        }
+        if !requests::remember(tx, connection.id.into(), &said.assertion_id, said.expires_at).await? {
+            return again("replayed", "This assertion was used before. Each is good once.");
+        }
+        let now = connections::find(tx, connection.id.into()).await?;
+        if now.is_none_or(|now| now.version != connection.version) {
+            return again("connection_changed", "The connection was changed while the message was looked at.");
+        }
+        Ok(())
+    }
+
+    async fn enter(&self, mut tx: Tx, arrival: &Arrival<'_>, account: &Account) -> Result<Outcome, Halt> {
+        let Arrival { connection, said, .. } = arrival;
+        let at = AtProvider::new(connection.id.into(), &said.name_id, said.session_index.clone());
+        let session = sessions::create_at_provider(&mut tx, account.id, at, said.session_not_on_or_after).await?;
+        let event = Event::new("session.created", "user", account.id, &account.email);
+        tx.audit(event.with(provision::of(arrival))).await?;
+        let event = NewEvent {
+            kind: Kind::SignIn,
+            refused: None,
+            connection: Some((connection.id.into(), &connection.name)),
+            seen: &self.seen,
+            user: Some(account.id),
+        };
+        noted::note(&mut tx, &event).await?;
+        tx.commit().await?;
+        let return_to = self.request.as_ref().map_or_else(|| "/".to_owned(), |request| request.return_to.clone());
+        Ok(Outcome::SignedIn { session, return_to })
+    }
+
+    async fn pass_test(
+        &self,
+        mut tx: Tx,
+        arrival: &Arrival<'_>,
+        admitted: Result<Account, Halt>,
+    ) -> Result<TestResult, Halt> {
+        let account = match admitted {
+            Ok(account) => Ok(account.email),
+            Err(Halt::Refused(refused)) => Err(refused),
+            Err(halt) => return Err(halt),
+        };
+        let result = TestResult::passed(arrival, account);
+        self.keep_test(&mut tx, &result).await?;
+        test_sign_in::mark_tested(&mut tx, arrival.connection).await?;
+        tx.commit().await?;
+        Ok(result)
+    }
+
+    async fn keep_test(&self, tx: &mut Tx, result: &TestResult) -> Result<()> {
+        let Some(Request { user_id: Some(user), connection_id, .. }) = &self.request else { return Ok(()) };
+        tx.act_as(Actor::Anonymous);
+        test_sign_in::keep(tx, *connection_id, *user, result).await?;
+        self.note(tx, Kind::Test, result.failed.as_ref().map(|failed| (failed.reason.as_str(), failed.detail.as_str())))
+            .await
+    }
+
+    async fn note(&self, tx: &mut Tx, kind: Kind, refused: Option<(&str, &str)>) -> Result<()> {
+        let connection = self.connection.as_ref().map(|connection| (connection.id.into(), connection.name.as_str()));
+        noted::note(tx, &NewEvent { kind, refused, connection, seen: &self.seen, user: None }).await
+    }
+
+    /// Writes down why, and says little. An administrator who tests is told all.
+    async fn refuse(&mut self, refused: &Refused) -> Result<Outcome> {
+        if self.is_test() {
+            let result = TestResult::failed(refused);
+            let mut tx = self.begin().await?;
+            if let Some(request) = &self.request {
+                requests::take(&mut tx, request).await?;
+            }
+            self.keep_test(&mut tx, &result).await?;
+            tx.commit().await?;
+            return Ok(Outcome::Tested(Box::new(result)));
+        }
+        // No more than the limit, or a stranger could fill the disk.
+        if self.sso.limiter.may_note_message(&self.tenant) {
+            let mut tx = self.begin().await?;
+            self.note(&mut tx, Kind::SignIn, Some((refused.reason, &refused.detail))).await?;
+            tx.commit().await?;
+        }
+        Err(refused.told.refusal().into())
+    }
+}
