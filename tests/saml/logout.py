@@ -47,11 +47,22 @@ def lives(visit, token):
     return organization.http.send("GET", path, None, {"Authorization": f"Bearer {token}"}).status == 200
 
 
+@dataclass
+class Sessions:
+    """How many began so that a message could try to end them."""
+
+    begun: int = 0
+
+
+SESSIONS = Sessions()
+
+
 def sign_in(visit):
     index = new_id()
     answer = visit.post(visit.mint(name_id=NAME, session_index=index))
     if not answer.session:
         raise NotSignedIn(f"{answer.status} {answer.body[:300]}")
+    SESSIONS.begun += 1
     return answer.session, index
 
 

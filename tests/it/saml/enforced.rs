@@ -38,6 +38,7 @@ async fn a_password_is_no_way_in_but_for_those_who_are_excepted() {
     // Nor does anyone get one.
     let set = json!({ "user": bob.id, "new_password": PASSWORD, "confirm_new_password": PASSWORD });
     admin.post("/iam/set-password", set).await.problem(409, "no_local_login");
+    app.settle().await;
     app.mailbox().read_all();
     app.anonymous().under("acme").post("/iam/password-reset", json!({ "email": "bob@example.com" })).await.accepted();
     app.anonymous().under("acme").post("/iam/password-reset", json!({ "email": admin.email })).await.accepted();
