@@ -1,26 +1,21 @@
 //! Which methods a path takes: what a 405 says in `Allow` (RFC 9110, 15.5.6).
 
-use serde_json::Value;
-
-use crate::pages;
+use crate::{openapi, pages};
 
 /// The paths of the document with their methods, those with more words of their own first.
 #[derive(Clone, Debug)]
-pub(crate) struct Allow(Vec<(String, String)>);
+pub(crate) struct Allow(Vec<(&'static str, String)>);
 
 impl Allow {
     /// Reads the document.
-    pub(crate) fn new(document: &str) -> Self {
-        let document: Value = serde_json::from_str(document).unwrap_or_default();
-        let paths = document["paths"].as_object().into_iter().flatten();
-        let mut known: Vec<(String, String)> = paths
-            .map(|(path, operations)| {
-                let methods = operations.as_object().into_iter().flatten().map(|(method, _)| match method.as_str() {
-                    "get" => "GET, HEAD".to_owned(),
-                    method => method.to_ascii_uppercase(),
-                });
-                (path.clone(), methods.collect::<Vec<_>>().join(", "))
-            })
+    pub(crate) fn new() -> Self {
+        let method = |method: &String| match method.as_str() {
+            "get" => "GET, HEAD".to_owned(),
+            method => method.to_ascii_uppercase(),
+        };
+        let known = openapi::paths();
+        let mut known: Vec<(&str, String)> = known
+            .map(|(path, operations)| (path.as_str(), operations.keys().map(method).collect::<Vec<_>>().join(", ")))
             .collect();
         // As the router does: a word is preferred to a parameter.
         known.sort_by_key(|(path, _)| path.matches('{').count());

@@ -43,7 +43,7 @@ pub(crate) struct Edge {
     /// Whether browsers reach us over TLS.
     pub(crate) https: bool,
     /// The path of each operation, as a template.
-    pub(crate) routes: Arc<HashMap<String, String>>,
+    pub(crate) routes: Arc<HashMap<&'static str, &'static str>>,
     /// Whose `X-Forwarded-For` counts.
     pub(crate) trusted_proxies: Arc<[IpAddr]>,
     /// What a 405 says.
@@ -113,7 +113,12 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         }
         self.edge.dress(&mut response, &request_id, &path);
         let operation = response.data::<OperationId>().map(|OperationId(id)| *id);
-        traced::end(&trace, known(&method), operation.and_then(|id| self.edge.routes.get(id)), response.status());
+        traced::end(
+            &trace,
+            known(&method),
+            operation.and_then(|id| self.edge.routes.get(id).copied()),
+            response.status(),
+        );
         observe(&method, &response, started);
         Ok(response)
     }

@@ -118,7 +118,7 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
         https: public_url.is_https(),
         routes: Arc::new(openapi::routes()),
         trusted_proxies: config.trusted_proxies.clone().into(),
-        allow: allow::Allow::new(&openapi::document()).into(),
+        allow: allow::Allow::new().into(),
     };
     let acceptor = TcpListener::bind(config.listen_addr)
         .into_acceptor()
@@ -158,9 +158,8 @@ async fn look_at_secrets(db: Db, keys: SecretKeys) {
 }
 
 fn routes(app: app::App, edge: edge::Edge) -> impl Endpoint {
-    let document = openapi::document();
     Route::new()
-        .at("/openapi.json", openapi::serve(document.clone()))
+        .at("/openapi.json", openapi::serve())
         .nest("/docs", openapi::docs())
         .at("/livez", health::live())
         .at("/readyz", health::ready())

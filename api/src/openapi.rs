@@ -4,13 +4,14 @@ mod complete;
 mod fields;
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use poem::endpoint::make_sync;
 use poem::http::header;
 use poem::web::Html;
 use poem::{Endpoint, IntoResponse, Response, Route, get};
 use poem_openapi::OpenApiService;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     actors, audit_events, email_events, email_suppressions, emails, folders, invitations, jobs, organizations,
@@ -106,31 +107,38 @@ pub(crate) fn service() -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Tenantry", env!("CARGO_PKG_VERSION")).description(ABOUT).url_prefix("/v1")
 }
 
-/// The document, as it is checked in and served at `/openapi.json`.
-#[must_use]
-pub fn document() -> String {
+/// The same in each process and at each start: made when it is first asked for, once.
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let mut document: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
     complete::complete(&mut document);
-    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
-    text.push('\n');
-    text
+    document
+});
+static TEXT: LazyLock<String> = LazyLock::new(|| serde_json::to_string_pretty(&*DOCUMENT).unwrap_or_default() + "\n");
+
+/// The document, as it is checked in and served at `/openapi.json`.
+#[must_use]
+pub fn document() -> &'static str {
+    &TEXT
+}
+
+/// Its paths, as templates, with their operations by method.
+pub(crate) fn paths() -> impl Iterator<Item = (&'static String, &'static Map<String, Value>)> {
+    let paths = DOCUMENT["paths"].as_object().into_iter().flatten();
+    paths.filter_map(|(path, operations)| Some((path, operations.as_object()?)))
 }
 
 /// The path of each operation by its id, as a template.
-pub(crate) fn routes() -> HashMap<String, String> {
-    let document: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
-    let paths = document["paths"].as_object().into_iter().flatten();
-    let operations = paths.flat_map(|(path, methods)| {
-        let ids =
-            methods.as_object().into_iter().flatten().filter_map(|(_, operation)| operation["operationId"].as_str());
-        ids.map(move |id| (id.to_owned(), path.clone()))
-    });
-    operations.collect()
+pub(crate) fn routes() -> HashMap<&'static str, &'static str> {
+    let of = |(path, operations): (&'static String, &'static Map<String, Value>)| {
+        let ids = operations.values().filter_map(|operation| operation["operationId"].as_str());
+        ids.map(|id| (id, path.as_str()))
+    };
+    paths().flat_map(of).collect()
 }
 
 /// `GET /openapi.json`.
-pub(crate) fn serve(document: String) -> impl Endpoint {
-    get(make_sync(move |_| document.clone().with_content_type("application/json").into_response()))
+pub(crate) fn serve() -> impl Endpoint {
+    get(make_sync(|_| document().with_content_type("application/json").into_response()))
 }
 
 const DOCS_PAGE: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\

@@ -18,7 +18,7 @@ pub(crate) fn begin(request: &Request) -> Span {
 }
 
 /// Says what came of it.
-pub(crate) fn end(span: &Span, method: &str, route: Option<&String>, status: StatusCode) {
+pub(crate) fn end(span: &Span, method: &str, route: Option<&str>, status: StatusCode) {
     if span.is_disabled() {
         return;
     }
