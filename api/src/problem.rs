@@ -178,6 +178,7 @@ impl From<Error> for Problem {
         match error {
             Error::Refused(refusal) => refusal.into(),
             Error::Database(error) if database_is_down(&error) => Self::unavailable(&error),
+            Error::Busy => Self::unavailable(&error),
             Error::Database(sqlx_error) if is_data_exception(&sqlx_error) => Self::new(
                 StatusCode::BAD_REQUEST,
                 "out_of_range",

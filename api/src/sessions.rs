@@ -116,6 +116,7 @@ impl Api {
     ///
     /// Whoever knows the password is told more. With a second factor: 401 `mfa_required` without a `code`, 401 `invalid_code`
     /// with one that is wrong, too old or used before, 429 `too_many_codes` for a minute after the fifth wrong one in a row.
+    /// 409 `second_factor_unreadable` where the service has lost the server key that it was enrolled under: recovery codes work.
     /// Where an administrator has set the password, or it is shorter than the organization demands by now and there is no second
     /// factor: 403 `password_change_required`, with a `change_token` that
     /// `iam_change_password` takes in place of a session. Where the organization demands a second factor and there is none:

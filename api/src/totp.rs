@@ -125,7 +125,8 @@ impl Api {
     /// app are not looked at for a minute after each wrong one; recovery codes always are.
     ///
     /// Errors: 400 `invalid_code` at `code`, `required` or `wrong_password` at `password`; 403 `session_required` with a
-    /// personal access token; 409 `totp_not_begun`, `totp_already_enabled`, `password_changed_meanwhile`; 429 `too_many_codes`,
+    /// personal access token; 409 `totp_not_begun`, `totp_already_enabled`, `password_changed_meanwhile`, `second_factor_unreadable`;
+    /// 429 `too_many_codes`,
     /// `too_many_attempts` after many wrong passwords.
     #[oai(path = "/orgs/:organization_slug/iam/totp", method = "post", operation_id = "iam_set_up_totp")]
     async fn set_up(
@@ -151,7 +152,7 @@ impl Api {
     /// Switch one's own second factor off
     ///
     /// For a code of the app or a recovery code. Errors: 400 `invalid_code` at `code`; 403 `session_required` with a personal
-    /// access token; 409 `totp_not_enabled`, `second_factor_demanded` where the organization demands one; 429
+    /// access token; 409 `totp_not_enabled`, `second_factor_unreadable`, `second_factor_demanded` where the organization demands one; 429
     /// `too_many_codes`.
     #[oai(path = "/orgs/:organization_slug/iam/totp", method = "delete", operation_id = "iam_remove_totp")]
     async fn remove(
@@ -171,7 +172,8 @@ impl Api {
     ///
     /// For a code of the app or a recovery code. The codes before are dead. It takes no `Idempotency-Key`: a repeated request is
     /// refused, for its code was used. Errors: 400 `invalid_code` at `code`; 403
-    /// `session_required` with a personal access token; 409 `totp_not_enabled`; 429 `too_many_codes`.
+    /// `session_required` with a personal access token; 409 `totp_not_enabled`, `second_factor_unreadable`; 429
+    /// `too_many_codes`.
     #[oai(
         path = "/orgs/:organization_slug/iam/totp/recovery-codes",
         method = "post",

@@ -14,6 +14,9 @@ pub enum Error {
     /// Postgres failed; the caller is told that it is not his fault, and no more.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+    /// More is asked than can be done at once; the caller comes again.
+    #[error("too much is asked at once")]
+    Busy,
     /// Anything else that is not the caller's fault.
     #[error("{0}")]
     Internal(String),

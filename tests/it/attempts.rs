@@ -3,10 +3,12 @@
 use clap::Parser;
 use futures_util::future::join_all;
 use harness::{
-    Answer, Call, Caller, Link, PASSWORD, Processes, TestApp, Which, redis_keys_and_values, required, seconds,
+    Answer, Call, Caller, IdentityProvider, Link, PASSWORD, Processes, Said, Tab, TestApp, Which,
+    redis_keys_and_values, required, seconds,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use reqwest::Method;
 use serde_json::json;
 use tenantry_shared::access::Origin;
 use tenantry_shared::clock::Clock;
@@ -187,6 +189,35 @@ async fn links_that_are_none_are_limited_and_a_good_one_never() {
     must_wait(&anyone.post("/v1/orgs/acme/iam/password-reset/confirm", body).await);
     anyone.preview(&good).await.ok();
     anyone.accept(&good).await.created();
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn messages_that_are_no_identity_providers_are_limited_and_good_ones_never() {
+    let limits = [PATIENT, ("limit-company-messages", "3/5"), ("limit-company-sign-ins", "10/5")];
+    let app = TestApp::start_with(&limits).await;
+    let admin = app.organization("acme").administrator().await;
+    let company = IdentityProvider::new("idp", &app.clock).connect(&admin, json!({ "jit_provisioning": true })).await;
+    let sign_in = async || Tab::new(app.anonymous()).sign_in(&company, &Said::of("bob@example.com")).await;
+    for _ in 0..4 {
+        assert_eq!(sign_in().await.status, 303);
+    }
+    let (anyone, acs) = (app.anonymous(), format!("{}/v1/saml/acme/acs", app.url()));
+    let post = async || {
+        let call = anyone.call(Method::POST, &acs).body("application/x-www-form-urlencoded", "SAMLResponse=PHg%2B");
+        call.header("accept", "application/json").await
+    };
+    for _ in 0..3 {
+        post().await.problem(403, "sso_refused");
+    }
+    must_wait(&post().await);
+    must_wait(&anyone.get(&format!("{}/v1/saml/acme/slo?SAMLRequest=x", app.url())).await);
+    // As often as a sign-in is begun, ours are read.
+    let metadata = async || anyone.get(&format!("{}/v1/saml/acme/metadata", app.url())).await;
+    for _ in 0..10 {
+        assert_eq!(metadata().await.status, 200);
+    }
+    must_wait(&metadata().await);
     app.finish().await;
 }
 

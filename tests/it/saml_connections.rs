@@ -27,6 +27,15 @@ pub(crate) fn path(connection: &Value) -> String {
     format!("/saml/connections/{}", connection["id"].as_str().expect("an id"))
 }
 
+/// As if someone had signed in by a connection: what makes it so.
+pub(crate) fn identity(connection: &Value, name_id: &str, user: &str) -> String {
+    format!(
+        "insert into saml_identities (organization_id, connection_id, name_id, user_id, created_at, last_used_at)
+         select organization_id, '{}', '{name_id}', id, now(), now() from users where id = '{user}'",
+        connection["id"].as_str().expect("an id")
+    )
+}
+
 /// As if a test sign-in had passed.
 async fn pass_test(app: &TestApp) {
     app.database().execute("update saml_connections set tested_at = now()").await;
@@ -301,6 +310,49 @@ async fn nobody_gives_by_a_connection_what_he_does_not_hold() {
     admin.patch(&path(&made), json!({ "group_mapping": administrators })).await.ok();
     let read = bob.get(&path(&made)).await.ok();
     bob.put(&path(&made), read).await.ok();
+    bob.patch(&path(&made), json!({ "name": "another", "idp_initiated": true })).await.ok();
+
+    // Who gets what is there already, and by whose word, is no smaller gift.
+    for change in [
+        json!({ "group_mapping": [{ "directory_group": "everyone", "role": "administrator" }] }),
+        json!({ "attribute_mapping": { "groups": "department" } }),
+        json!({ "certificates": [ONE, TWO] }),
+        json!({ "entity_id": "https://bob.example/idp" }),
+    ] {
+        bob.patch(&path(&made), change).await.problem(403, "cannot_grant");
+    }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn who_speaks_for_a_superuser_is_for_a_superuser_to_say() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let role = json!({ "name": "SSO", "permissions": ["manage_sso"] });
+    let role = admin.post("/roles", role).await.created()["id"].clone();
+    let root = admin.get("/iam/current-user").await.ok()["root_folder_id"].clone();
+    let bob = admin.member("bob@example.com", "reader").await;
+    let assignment =
+        json!({ "name": "bob", "role": role, "user": bob.id, "perimeter_folders": [root], "is_recursive": true });
+    admin.post("/role-assignments", assignment).await.created();
+    let made = connect(&bob, json!({})).await;
+    bob.patch(&path(&made), json!({ "certificates": [TWO] })).await.ok();
+    app.database().execute(&identity(&made, "n", &admin.id.to_string())).await;
+    for change in [json!({ "certificates": [ONE] }), json!({ "entity_id": "https://bob.example/idp" })] {
+        bob.patch(&path(&made), change.clone()).await.problem(403, "superuser_only");
+        admin.patch(&path(&made), change).await.ok();
+    }
+    bob.patch(&path(&made), json!({ "name": "another" })).await.ok();
+
+    // And for a person: whoever stole a token must not open a door that stays.
+    let token = json!({ "name": "nightly", "permissions": ["manage_sso"] });
+    let token = admin.post("/iam/auth-tokens", token).await.created();
+    let token = admin.with_authorization(Some(&format!("Bearer {}", token["token"].as_str().expect("a token"))));
+    token.get(&path(&made)).await.ok();
+    token.patch(&path(&made), json!({ "name": "third" })).await.problem(403, "session_required");
+    token.delete(&path(&made)).await.problem(403, "session_required");
+    let other = body(json!({ "entity_id": "https://other.example" }));
+    token.post("/saml/connections", other).await.problem(403, "session_required");
     app.finish().await;
 }
 

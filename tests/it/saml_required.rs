@@ -3,7 +3,7 @@
 use harness::{Caller, Processes, TestApp, Which, days, run_to_end};
 use serde_json::{Value, json};
 
-use crate::saml_connections::{connect, path};
+use crate::saml_connections::{connect, identity, path};
 
 /// As if a test sign-in had passed.
 async fn pass_test(app: &TestApp) {
@@ -70,6 +70,9 @@ async fn the_last_tested_connection_stays_while_it_is_demanded() {
     assert_eq!(admin.get(&path(&one)).await.ok()["is_active"], true, "nothing happened");
     // What is broken can be mended.
     admin.patch(&path(&one), json!({ "sso_url": "https://new.example.com/sso" })).await.ok();
+    // It has to be tested anew now, and is the only way in all the same.
+    admin.delete(&path(&one)).await.problem(409, "sso_is_required");
+    admin.patch(&path(&one), json!({ "is_active": false })).await.problem(409, "sso_is_required");
     demand(&admin, json!({ "sso_required": false })).await.ok();
     admin.delete(&path(&one)).await.no_content();
     app.finish().await;
@@ -87,13 +90,7 @@ async fn a_preview_says_who_would_be_locked_out() {
     admin.patch(&format!("/users/{}", kept.id), json!({ "keep_local_login": true })).await.ok();
     admin.patch(&format!("/users/{}", gone.id), json!({ "is_active": false })).await.ok();
     let connection = connect(&admin, json!({ "domains": ["bound.example"] })).await;
-    let identity = format!(
-        "insert into saml_identities (organization_id, connection_id, name_id, user_id, created_at, last_used_at)
-         select organization_id, '{}', 'n', id, now(), now() from users where id = '{}'",
-        connection["id"].as_str().expect("an id"),
-        known.id
-    );
-    app.database().execute(&identity).await;
+    app.database().execute(&identity(&connection, "n", &known.id.to_string())).await;
     let preview = admin.get("/settings/sso-preview").await.ok();
     for (field, value) in [
         ("has_tested_connection", json!(false)),

@@ -54,12 +54,14 @@ async fn a_wrong_key_is_an_error_that_a_person_understands_and_overwrites_nothin
         admin.post("/saml/keys", json!({ "key_size": 2048 })).await.created();
     }
     let next = admin.get("/saml/keys").await.ok()["results"][0]["id"].as_str().expect("an id").to_owned();
+    let heidi = admin.member("heidi@example.com", "reader").await;
+    let (phone, recovery_codes) = heidi.enroll(&Clock::default()).await;
     let before = sealed(&tenantry).await;
 
     let (code, said) = command(&tenantry, &["check"], &[]).await;
     assert!(code == Some(0) && said.contains("ok   Stored secrets: SECRET_KEY opens them"), "{said}");
     let (code, said) = command(&tenantry, &["check"], &[("SECRET_KEY", OTHER)]).await;
-    let told = said.lines().any(|line| line.starts_with("BAD  Stored secrets: 2 stored secrets"));
+    let told = said.lines().any(|line| line.starts_with("BAD  Stored secrets: 3 stored secrets"));
     assert!(code == Some(1) && told && said.contains("PREVIOUS_SECRET_KEY"), "{said}");
     let (code, said) = command(&tenantry, &["rotate-secret-key"], &[("SECRET_KEY", OTHER)]).await;
     assert!(code == Some(1) && said.contains("encrypted with another SECRET_KEY"), "{said}");
@@ -74,7 +76,14 @@ async fn a_wrong_key_is_an_error_that_a_person_understands_and_overwrites_nothin
     let activate = admin.call(Method::POST, &format!("/saml/keys/{next}/activate")).await;
     let problem = activate.problem(409, "saml_key_unreadable");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("server key")), "{problem}");
+    let stranger = tenantry.anonymous().under("acme");
+    let refused = stranger.sign_in_with_code("acme", "heidi@example.com", harness::PASSWORD, &phone.code()).await;
+    let problem = refused.problem(409, "second_factor_unreadable");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("recovery code")), "{problem}");
+    stranger.sign_in_with_code("acme", "heidi@example.com", harness::PASSWORD, &recovery_codes[0]).await.ok();
     assert_eq!(sealed(&tenantry).await, before, "nothing was overwritten");
+    let wrong_codes = tenantry.database().value("select max(wrong_codes) from totp_secrets").await;
+    assert_eq!(wrong_codes, 0, "nor was it counted against her");
 
     restart_with(&mut tenantry, &[("SECRET_KEY", &right)]).await;
     assert_eq!(readable(&admin).await, [json!(true), json!(true)]);

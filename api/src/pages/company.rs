@@ -21,7 +21,7 @@ const METADATA: &str = "application/samlmetadata+xml";
 /// `GET /v1/saml/{slug}/metadata`.
 #[handler]
 pub(super) async fn metadata(visit: Visit, Path(slug): Path<String>) -> ApiResult<Response> {
-    let xml = saml::metadata(&visit.app.sso(), &slug).await?;
+    let xml = saml::metadata(&visit.app.sso(), &slug, &visit.origin).await?;
     Ok(Response::builder().content_type(METADATA).body(xml))
 }
 

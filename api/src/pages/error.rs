@@ -35,7 +35,7 @@ impl Way {
 }
 
 /// Codes that have words of their own, `error.<code>_title` and `_text`, and the way on from there.
-const KNOWN: [(&str, Way); 21] = [
+const KNOWN: [(&str, Way); 23] = [
     ("invitation_expired", Way::None),
     ("invitation_revoked", Way::None),
     ("invitation_superseded", Way::None),
@@ -53,6 +53,8 @@ const KNOWN: [(&str, Way); 21] = [
     ("sso_no_account", Way::SignIn),
     ("sso_account_ended", Way::None),
     ("sso_logout_refused", Way::Home),
+    ("saml_key_unreadable", Way::SignIn),
+    ("second_factor_unreadable", Way::SignIn),
     ("test_dead", Way::None),
     ("cross_site", Way::None),
     ("body_too_large", Way::None),

@@ -100,8 +100,8 @@ impl Api {
     /// Connect an identity provider
     ///
     /// By its metadata, by the address of its metadata, or by fields. The answer's `service_provider` is what to tell the
-    /// identity provider about us. Needs `manage_sso`; roles and groups that it gives people are such that you hold yourself.
-    /// Errors: 403 `cannot_grant`; 409 `entity_id_taken`, `domain_taken`, `too_many_connections`.
+    /// identity provider about us. Needs `manage_sso` and a session; roles and groups that it gives people are such that you
+    /// hold yourself. Errors: 403 `session_required`, `cannot_grant`; 409 `entity_id_taken`, `domain_taken`, `too_many_connections`.
     #[oai(path = "/orgs/:organization_slug/saml/connections", method = "post", operation_id = "create_saml_connection")]
     async fn create(
         &self,
@@ -183,8 +183,10 @@ impl Api {
 
     /// Change a connection
     ///
-    /// A change of what a test sign-in shows takes `tested_at` away. Sessions that began here go on. Needs `manage_sso`; roles
-    /// and groups that it gives people from now on are such that you hold yourself. Errors: 403 `cannot_grant`; 409
+    /// A change of what a test sign-in shows takes `tested_at` away. Sessions that began here go on. Needs `manage_sso` and a
+    /// session. Roles and groups that it gives people from now on are such that you hold yourself: all it gives, where its
+    /// entity id, certificates, metadata address or attributes change. Errors: 403 `session_required`, `cannot_grant`,
+    /// `superuser_only` (whose word is taken is a superuser's to change where one signs in by this connection); 409
     /// `entity_id_taken`, `domain_taken`, `sso_is_required` (the last tested connection can't be switched off while single
     /// sign-on is required).
     #[oai(
@@ -211,8 +213,8 @@ impl Api {
 
     /// Delete a connection
     ///
-    /// Sessions that began here end at once; accounts stay. Needs `manage_sso`. Errors: 409 `sso_is_required` (the last tested
-    /// connection can't go while single sign-on is required).
+    /// Sessions that began here end at once; accounts stay. Needs `manage_sso` and a session. Errors: 403
+    /// `session_required`; 409 `sso_is_required` (the last tested connection can't go while single sign-on is required).
     #[oai(
         path = "/orgs/:organization_slug/saml/connections/:id",
         method = "delete",

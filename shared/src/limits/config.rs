@@ -58,10 +58,15 @@ pub struct LimitsConfig {
     /// Links that are none of ours, tried from one client address: FAILURES/SECONDS, of 60 seconds at most.
     #[arg(long, env, default_value = "60/5", value_parser = short)]
     pub limit_wrong_links: Rate,
-    /// Sign-ins through identity providers that are begun from one client address: FAILURES/SECONDS, of 60 seconds at most.
-    /// Each is written down until it is answered. All the people of a company can share an address.
+    /// Sign-ins through identity providers that are begun, and our metadata that are asked for, from one client address:
+    /// TIMES/SECONDS, of 60 seconds at most. Each sign-in is written down until it is answered. All the people of a company can
+    /// share an address.
     #[arg(long, env, default_value = "1000/1", value_parser = short)]
     pub limit_company_sign_ins: Rate,
+    /// Messages from one client address that are said to be an identity provider's and are refused: FAILURES/SECONDS, of 60
+    /// seconds at most.
+    #[arg(long, env, default_value = "200/2", value_parser = short)]
+    pub limit_company_messages: Rate,
     /// Wrong guesses at one's own secrets by someone who is signed in, as at the old password when he changes it:
     /// FAILURES/SECONDS, of 60 seconds at most.
     #[arg(long, env, default_value = "10/60", value_parser = short)]

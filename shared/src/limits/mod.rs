@@ -85,7 +85,8 @@ impl Buckets {
 }
 
 /// Where a stranger is stopped, as metrics name it.
-const DOORS: [&str; 5] = ["sign_in", "password_reset", "link", "company_sign_in", "own_secret"];
+const DOORS: [&str; 7] =
+    ["sign_in", "password_reset", "link", "company_sign_in", "company_metadata", "company_message", "own_secret"];
 
 /// Says what the numbers mean that come from here, in the process that looks at strangers.
 pub fn describe() {
@@ -202,6 +203,18 @@ impl Limiter {
         self.take("company_sign_in", Buckets { strict, siege: None }).await.map(drop)
     }
 
+    /// Our metadata are asked for, by anyone: they are signed each time.
+    pub(crate) async fn company_metadata(&self, origin: &Origin) -> Result<()> {
+        let strict = vec![(self.key("metadata", &[&network(origin)]), self.0.rates.limit_company_sign_ins)];
+        self.take("company_metadata", Buckets { strict, siege: None }).await.map(drop)
+    }
+
+    /// A message that is said to be an identity provider's. It costs us more to look at than its sender to make, if it is none.
+    pub(crate) async fn company_message(&self, origin: &Origin) -> Result<Attempt> {
+        let strict = vec![(self.key("message", &[&network(origin)]), self.0.rates.limit_company_messages)];
+        self.take("company_message", Buckets { strict, siege: None }).await
+    }
+
     /// Someone who is signed in shows that he knows a secret of his own: his password, before he changes it.
     pub async fn own_secret(&self, user: UserId) -> Result<Attempt> {
         let strict = vec![(self.key("own", &[&user.to_string()]), self.0.rates.limit_own_secrets)];
@@ -280,6 +293,15 @@ impl Attempt {
         if limiter.shared.give_back(buckets, now).await.is_err() {
             limiter.local.give_back(buckets, now);
         }
+    }
+
+    /// What became of an identity provider's message: a refused one stays counted. A good one counts for nothing and forgives
+    /// nothing: anybody who works at a company has one.
+    pub(crate) async fn judge_message<T>(self, outcome: Result<T>) -> Result<T> {
+        if !matches!(outcome, Err(Error::Refused(_))) {
+            self.forget().await;
+        }
+        outcome
     }
 
     /// What the outcome says of it: one of `failures` leaves it counted, and trouble of another kind does not.

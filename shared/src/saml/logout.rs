@@ -117,6 +117,18 @@ pub async fn receive_logout(
     origin: Origin,
 ) -> Result<LoggedOut> {
     let tenant = Tenant::find(sso.db, slug).await?.ok_or_else(Refusal::not_found)?;
+    let counted = sso.limiter.company_message(&origin).await?;
+    let outcome = take(sso, tenant, raw, browser, origin).await;
+    counted.judge_message(outcome).await
+}
+
+async fn take(
+    sso: &Sso<'_>,
+    tenant: Tenant,
+    raw: RawMessage<'_>,
+    browser: Option<&Browser>,
+    origin: Origin,
+) -> Result<LoggedOut> {
     let mut attempt = Attempt { sso, tenant, origin, connection: None, seen: Seen::default() };
     match attempt.take(raw, browser).await {
         Ok(done) => Ok(done),

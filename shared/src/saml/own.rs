@@ -74,8 +74,9 @@ pub(super) fn internal(error: tenantry_saml::Error) -> Error {
 
 /// Our metadata, for whoever configures an identity provider. An organization without keys has none.
 ///
-/// Errors: 404.
-pub async fn metadata(sso: &Sso<'_>, slug: &str) -> Result<String> {
+/// Errors: 404; 429 `too_many_attempts`.
+pub async fn metadata(sso: &Sso<'_>, slug: &str, origin: &Origin) -> Result<String> {
+    sso.limiter.company_metadata(origin).await?;
     let tenant = Tenant::find(sso.db, slug).await?.ok_or_else(Refusal::not_found)?;
     let mut tx = sso.db.begin(&tenant, Actor::Anonymous, Origin::default()).await?;
     let own = Own::load(&mut tx, sso).await?;

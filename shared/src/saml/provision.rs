@@ -70,11 +70,6 @@ pub(super) async fn moves(tx: &mut Tx, arrival: &Arrival<'_>, account: &Account)
 /// Lets someone in, known or not, and puts him where the directory says. Under the lock of the organization's rights, unless he
 /// is known and stays where he is.
 pub(super) async fn admit(tx: &mut Tx, arrival: &Arrival<'_>, known: Option<Account>) -> Result<Account, Halt> {
-    if arrival.said.name_id.is_transient() {
-        let detail = "The NameID is transient: it changes at each sign-in, so that nobody can be known by it again. Have the \
-                      provider send a persistent NameID or the e-mail address.";
-        return Err(Refused::new(Told::Refused, "transient_name_id", detail).into());
-    }
     let account = match known {
         Some(account) => account,
         None => welcome(tx, arrival).await?,

@@ -50,6 +50,12 @@ pub enum Outcome {
 /// Errors: 403 `sso_refused`, `sso_again`, `sso_no_account`, `sso_account_ended`; 404. Why, is in the list of events.
 pub async fn receive(sso: &Sso<'_>, slug: &str, posted: &Posted<'_>, origin: Origin) -> Result<Outcome> {
     let tenant = Tenant::find(sso.db, slug).await?.ok_or_else(Refusal::not_found)?;
+    let counted = sso.limiter.company_message(&origin).await?;
+    let outcome = take(sso, tenant, posted, origin).await;
+    counted.judge_message(outcome).await
+}
+
+async fn take(sso: &Sso<'_>, tenant: Tenant, posted: &Posted<'_>, origin: Origin) -> Result<Outcome> {
     let mut attempt = Attempt { sso, tenant, origin, connection: None, request: None, seen: Seen::default() };
     match attempt.take(posted).await {
         Ok(outcome) => Ok(outcome),
@@ -79,6 +85,8 @@ impl Attempt<'_> {
     }
 
     async fn take(&mut self, posted: &Posted<'_>) -> Result<Outcome, Halt> {
+        let response = posted.response.to_owned();
+        let received = self.sso.workers.run(move || Received::parse(&response)).await?;
         let mut tx = self.begin().await?;
         // A message that can't be read at all is known by this, too: an administrator sees what came of his test.
         if let Some(relay_state) = posted.relay_state
@@ -88,8 +96,6 @@ impl Attempt<'_> {
             self.connection = connections::find(&mut tx, request.connection_id).await?;
             self.request = Some(request);
         }
-        let response = posted.response.to_owned();
-        let received = self.sso.workers.run(move || Received::parse(&response)).await?;
         let received = received.map_err(|refusal| self.refused(refusal))?;
         self.seen.issuer = Some(received.issuer().to_owned());
         let connection = match received.in_response_to() {
@@ -100,6 +106,11 @@ impl Attempt<'_> {
         let now = tx.now();
         tx.commit().await?;
         let said = self.verify(received, &connection, own, now).await?;
+        if said.name_id.is_transient() {
+            let detail = "The NameID is transient: it changes at each sign-in, so that nobody can be known by it again. Have the \
+                          provider send a persistent NameID or the e-mail address.";
+            return Err(Refused::new(Told::Refused, "transient_name_id", detail).into());
+        }
         match self.finish(&connection, &said, false).await? {
             Some(outcome) => Ok(outcome),
             // There is more to do, which needs the lock.
@@ -297,9 +308,13 @@ impl Attempt<'_> {
             Err(Halt::Refused(refused)) => Err(refused),
             Err(halt) => return Err(halt),
         };
+        // Nobody who is new could get in so: others than him were not tested.
+        let lets_people_in = account.as_ref().err().is_none_or(|refused| refused.reason != "no_email");
         let result = TestResult::passed(arrival, account);
         self.keep_test(&mut tx, &result).await?;
-        test_sign_in::mark_tested(&mut tx, arrival.connection).await?;
+        if lets_people_in {
+            test_sign_in::mark_tested(&mut tx, arrival.connection).await?;
+        }
         tx.commit().await?;
         Ok(result)
     }

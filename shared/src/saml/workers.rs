@@ -10,6 +10,8 @@ use crate::error::{Error, Refusal, Result};
 
 /// How long one message may take. The gate before the libraries sees to it that none does.
 const LONGEST: Duration = Duration::from_secs(10);
+/// How long it waits for a place. Better a 503 now than a queue that nobody waits for.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// As many at once as there are processors: a flood of messages does not stall other requests.
 #[derive(Clone, Debug)]
@@ -25,10 +27,13 @@ impl Default for Workers {
 }
 
 impl Workers {
-    /// Does it, when there is a place.
+    /// Does it, when there is a place. Nobody holds a connection to Postgres meanwhile: a flood of messages would keep all of them.
+    ///
+    /// Errors: [`Error::Busy`].
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let internal = |e: &dyn std::fmt::Display| Error::Internal(format!("a SAML message: {e}"));
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|e| internal(&e))?;
+        let place = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned()).await;
+        let place = place.map_err(|_| Error::Busy)?.map_err(|e| internal(&e))?;
         // The place goes with the work: a caller who hangs up does not make room for more while it still runs.
         let work = move || {
             let _place = place;

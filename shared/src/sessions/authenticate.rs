@@ -68,7 +68,9 @@ async fn find(tx: &mut Tx, token: &Token) -> Result<Option<Found>> {
                  from sessions s where s.organization_id = $1 and s.token_digest = $2 and s.expires_at > $3
                  union all
                  select t.organization_id, t.id, t.user_id, t.permissions, t.last_used_at,
-                        exists (select from saml_identities i where i.organization_id = t.organization_id and i.user_id = t.user_id)
+                        exists (select from saml_identities i
+                                join saml_connections m on m.organization_id = i.organization_id and m.id = i.connection_id
+                                where i.organization_id = t.organization_id and i.user_id = t.user_id and m.is_active)
                  from personal_access_tokens t
                  where t.organization_id = $1 and t.token_digest = $2 and t.expires_at > $3) c
            join users u on u.organization_id = c.organization_id and u.id = c.user_id

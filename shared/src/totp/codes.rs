@@ -6,7 +6,7 @@ use totp_rs::{Algorithm, Builder, Totp};
 use uuid::Uuid;
 
 use super::Factor;
-use crate::error::{Error, Result};
+use crate::error::{Error, Refusal, Result};
 use crate::ids::UserId;
 use crate::seal::Seals;
 use crate::secret::fill_random;
@@ -44,14 +44,30 @@ pub(super) fn owner(tenant: &Tenant, user: UserId) -> Vec<u8> {
 }
 
 /// Which time step a code is of, if it is one of now. People type codes in groups of three.
-pub(super) fn step_of(seals: &Seals, tenant: &Tenant, factor: &Factor, code: &str, now: DateTime<Utc>) -> Option<i64> {
+///
+/// Errors: 409 `second_factor_unreadable`.
+pub(super) fn step_of(
+    seals: &Seals,
+    tenant: &Tenant,
+    factor: &Factor,
+    code: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<i64>> {
     let code: String = code.chars().filter(|c| !c.is_whitespace()).take(7).collect();
-    let seconds = u64::try_from(now.timestamp()).ok()?;
-    let seed = seals.open(&factor.sealed, &owner(tenant, factor.user_id));
-    // Its owner has his recovery codes, and whoever runs this must know.
-    let seed = seed.inspect_err(|error| tracing::error!(%error, "a second factor can't be read")).ok()?;
-    let step = totp(&seed, "", "").ok()?.check(&code, seconds)?;
-    i64::try_from(step).ok()
+    let seed = seals.open(&factor.sealed, &owner(tenant, factor.user_id)).map_err(|error| {
+        tracing::error!(%error, user = %factor.user_id, "a second factor can't be read");
+        unreadable()
+    })?;
+    let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
+    let step = totp(&seed, "", "")?.check(&code, seconds);
+    Ok(step.and_then(|step| i64::try_from(step).ok()))
+}
+
+/// For people: no code is right, whatever they type.
+fn unreadable() -> Refusal {
+    let detail = "Codes can't be checked: what they are made of is encrypted with a server key that this service does not have. \
+                  Whoever runs it must set that key again. Until then, a recovery code works.";
+    Refusal::conflict("second_factor_unreadable", detail)
 }
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ async fn look(tx: &mut Tx, seals: &Seals, factor: &Factor, code: &str) -> Result
         return Ok(Verdict::Wait(seconds));
     }
     let (tenant, now) = (tx.tenant().clone(), tx.now());
-    match codes::step_of(seals, &tenant, factor, code, now).filter(|step| *step > factor.last_step) {
+    match codes::step_of(seals, &tenant, factor, code, now)?.filter(|step| *step > factor.last_step) {
         Some(step) => {
             note_taken(tx, factor, step).await?;
             Ok(Verdict::Taken)

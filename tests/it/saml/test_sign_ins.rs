@@ -71,6 +71,15 @@ async fn a_test_says_which_check_failed() {
     let reason = failed["reason"].as_str().expect("a reason");
     assert!(page.text.contains(reason) && last_event(&admin).await["reason"] == reason, "{}", page.text);
 
+    // Nor has it passed with names by which nobody can be known again.
+    let transient = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient".to_owned();
+    let said = Said { name_id_format: transient, ..Said::of("bob@example.com") };
+    let asked = begin(&admin, &company, &tab).await;
+    tab.bring(&company, &company.response(&said, Some(&asked.id)), &asked.relay_state).await;
+    assert_eq!(result(&admin, &company).await["reason"], "transient_name_id");
+    let connection = admin.get(&format!("/saml/connections/{}", company.id)).await.ok();
+    assert_eq!(connection["tested_at"], Value::Null);
+
     // What can't even be read is known to be of this test by what came back with it.
     let asked = begin(&admin, &company, &tab).await;
     let page = tab.bring(&company, "bm90IFhNTA==", &asked.relay_state).await;

@@ -1,7 +1,9 @@
 //! Connections: the identity providers of an organization's companies.
 
+mod edit;
 mod input;
 mod provider;
+mod store;
 mod write;
 
 use chrono::{DateTime, Utc};

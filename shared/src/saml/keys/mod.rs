@@ -119,7 +119,7 @@ fn owner(tenant: &Tenant, key: SamlKeyId) -> Vec<u8> {
 /// For people: what is stored was encrypted by a server that had another key.
 fn unreadable() -> Refusal {
     let detail = "The private key is encrypted with a server key that this service does not have. Whoever runs it must set that \
-                  one as PREVIOUS_SECRET_KEY; or make a new key here, and tell your identity providers.";
+                  one again, or as PREVIOUS_SECRET_KEY. Only if that is lost: make a new key here, and tell your identity providers.";
     Refusal::conflict("saml_key_unreadable", detail)
 }
 

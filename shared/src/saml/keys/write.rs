@@ -175,7 +175,7 @@ async fn find_in(tx: &mut Tx, state: KeyState) -> Result<Option<Key>> {
 /// Lets the next key take the place of the active one, which still opens what was encrypted for it until it is deleted or
 /// another one takes its place.
 ///
-/// Errors: 409 `key_not_next`, `saml_key_unreadable`.
+/// Errors: 409 `key_not_next`; `saml_key_unreadable`, also of the key that it would take the place of.
 pub async fn activate_key(tx: &mut Tx, _by: &Access<ManageSso>, seals: &Seals, id: SamlKeyId) -> Result<Key> {
     access::lock(tx).await?;
     let key = load(tx, id).await?;
@@ -183,6 +183,10 @@ pub async fn activate_key(tx: &mut Tx, _by: &Access<ManageSso>, seals: &Seals, i
         return Err(Refusal::conflict("key_not_next", "Only the next key can be activated.").into());
     }
     demand_readable(tx, seals, id).await?;
+    // What can't be read with the server key of now may be all that one with another key has: it goes by no side effect.
+    if let Some(previous) = find_in(tx, KeyState::Previous).await? {
+        demand_readable(tx, seals, previous.id.into()).await?;
+    }
     remove(tx, KeyState::Previous).await?;
     turn(tx, KeyState::Active, KeyState::Previous).await?;
     turn(tx, KeyState::Next, KeyState::Active).await?;
@@ -190,7 +194,6 @@ pub async fn activate_key(tx: &mut Tx, _by: &Access<ManageSso>, seals: &Seals, i
     load(tx, id).await
 }
 
-/// Or nobody could sign in any more.
 async fn demand_readable(tx: &mut Tx, seals: &Seals, id: SamlKeyId) -> Result<()> {
     let row = sqlx::query!(
         "select sealed, key_id from saml_keys where organization_id = $1 and id = $2",
