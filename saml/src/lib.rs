@@ -31,8 +31,8 @@ pub use logout::{
     ExpectedLogout, LogoutMessage, LogoutRequest, LogoutResponse, NewLogoutRequest, NewLogoutResponse, ReceivedLogout,
 };
 pub use metadata::{
-    BadUrl, Binding, Endpoint, IdentityProvider, MetadataError, ServiceProvider, check_url, parse_metadata,
-    service_provider_metadata,
+    BadUrl, Binding, Endpoint, IdentityProvider, MAX_ENTITY_ID, MetadataError, ServiceProvider, check_url,
+    parse_metadata, service_provider_metadata,
 };
 pub use outgoing::{AuthnRequest, Outgoing, PostForm, message_id};
 pub use received::{Attribute, Expected, NameId, Received, SignIn};

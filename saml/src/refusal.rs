@@ -69,7 +69,7 @@ reasons! {
     Unasked "unasked" "The message was begun at the identity provider, but says that it answers a request.",
     NotYetValid "not_yet_valid" "The message is not valid yet. Is the identity provider's clock right?",
     Expired "expired" "The message is not valid any more. Is the identity provider's clock right?",
-    BadTime "bad_time" "A time is missing, or not in the form 2026-01-31T12:00:00Z.",
+    BadTime "bad_time" "A time is missing, not in the form 2026-01-31T12:00:00Z, or an end that is not behind its beginning.",
     UnknownCondition "unknown_condition" "The assertion has a condition that is not understood.",
     NoConditions "no_conditions" "The assertion does not say how long and for whom it is valid.",
     NoConfirmation "no_confirmation" "The assertion does not confirm its bearer, who comes with a browser.",

@@ -1,20 +1,20 @@
 """A second time, or twice at once: what was taken is not taken again."""
 
-from browsers import both_at_once
+from browsers import at_once, unsolicited
+from mint import at
 from scene import attack
 from world import Post
 
 
 class Done:
-    """What was sent already: of these answers, so many may sign someone in."""
+    """What was sent already: of these answers, so many may sign someone in, and so many be of people who are new."""
 
-    def __init__(self, answers, sign_ins):
-        self.answers, self.sign_ins = answers, sign_ins
+    def __init__(self, answers, sign_ins, new_people=0):
+        self.answers, self.sign_ins, self.new_people = answers, sign_ins, new_people
 
 
 def unasked(visit, **changes):
-    message = visit.mint(in_response_to=None, response_request=None, confirmation_request=None, **changes)
-    return Post(visit, message, relay_state=None, cookies={})
+    return Post(visit, unsolicited(visit, **changes), relay_state=None, cookies={})
 
 
 @attack("the same message a second time, in the same browser", "unknown_request")
@@ -47,11 +47,42 @@ def _(visit, scene):
     return Done([unasked(visit, assertion_id=id_).send(), unasked(visit, assertion_id=id_).send()], 1)
 
 
-@attack("the same message twice at once", "unknown_request", "request_used")
+# Whether the second is looked up before or after the first was taken, nobody can say.
+TOO_LATE = "unknown_request", "request_used"
+
+
+@attack("the same message twice at once", *TOO_LATE)
 def _(visit, scene):
-    return Done(both_at_once(Post(visit, visit.mint())), 1)
+    return Done(at_once([Post(visit, visit.mint())] * 2), 1)
+
+
+@attack("the same message six times at once", *TOO_LATE)
+def _(visit, scene):
+    return Done(at_once([Post(visit, visit.mint())] * 6), 1)
+
+
+@attack("four messages at once in answer to the same request", *TOO_LATE)
+def _(visit, scene):
+    return Done(at_once([Post(visit, visit.mint()) for _ in range(4)]), 1)
+
+
+@attack("a request that twenty bad answers came to, and a good one twice", "unknown_request")
+def _(visit, scene):
+    bad = [visit.post(visit.mint(sign=None)) for _ in range(20)]
+    good = Post(visit, visit.mint())
+    return Done([good.send(), good.send(), *bad], 1)
+
+
+# Each confirmation is a way to be let in: the assertion is used by either. How long that is remembered, a unit test shows.
+@attack("unsolicited with two confirmations, a second time", "replayed", connection="unasked")
+def _(visit, scene):
+    claims = visit.claims()
+    second = f'<saml:SubjectConfirmationData NotOnOrAfter="{at(3600)}" Recipient="{claims.recipient}"/>'
+    second = f'<saml:SubjectConfirmation Method="{claims.method}">{second}</saml:SubjectConfirmation>'
+    post = unasked(visit, extra_confirmation=second, confirmation_ends=at(60), not_on_or_after=at(3600))
+    return Done([post.send(), post.send()], 1)
 
 
 @attack("unsolicited, twice at once", "replayed", connection="unasked")
 def _(visit, scene):
-    return Done(both_at_once(unasked(visit)), 1)
+    return Done(at_once([unasked(visit)] * 2), 1)

@@ -1,10 +1,16 @@
 """Messages that are good, in the wrong hands: another browser, another request, another organization, a second time."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from mint import How, Key
 from scene import attack, each
 from world import Post
+
+
+def unsolicited(visit, **changes):
+    """What a provider sends of its own accord."""
+    return visit.mint(in_response_to=None, **changes)
 
 
 @each(
@@ -22,7 +28,7 @@ def _(visit, scene, cookies):
 
 
 @each(
-    ["wrong_relay_state"],
+    "wrong_relay_state",
     "a good message with RelayState",
     {
         "missing": lambda visit: None,
@@ -59,9 +65,17 @@ def _(visit, scene):
     return visit.mint(in_response_to=visit.connection.visit(cookies=visit.cookies).request_id)
 
 
-@attack("an answer to a request that the same browser took to another connection", "invalid_signature")
-def _(visit, scene):
-    there = scene.connections["other"].visit(cookies=visit.cookies)
+@each(
+    None,
+    "an answer to a request that the same browser took to another connection",
+    {
+        "of another key": ("invalid_signature", "other"),
+        # One provider may be connected twice with the same key: only its name tells which of them speaks.
+        "of the same key": ("issuer", "twin"),
+    },
+)
+def _(visit, scene, connection):
+    there = scene.connections[connection].visit(cookies=visit.cookies)
     return Post(visit, visit.mint(in_response_to=there.request_id), relay_state=there.relay_state)
 
 
@@ -79,22 +93,40 @@ def _(visit, scene, changes):
 
 
 @each(
-    ["not_an_answer", "unknown_request"],
+    None,
     "InResponseTo of the response",
     {
-        "missing": {"response_request": None},
-        "missing, and in the confirmation": {"response_request": None, "confirmation_request": None},
-        "of another": {"response_request": "_" + "0" * 40},
+        "missing": ("not_an_answer", {"response_request": None}),
+        "missing, and in the confirmation": (
+            "not_an_answer",
+            {"response_request": None, "confirmation_request": None},
+        ),
+        "of another": ("unknown_request", {"response_request": "_" + "0" * 40}),
     },
 )
 def _(visit, scene, changes):
     return visit.mint(**changes)
 
 
-@attack("another connection's answer to this one's request", "invalid_signature")
-def _(visit, scene):
-    key, issuer = scene.connections["other"].key, scene.connections["other"].entity_id
-    return visit.mint(how=How(key), issuer=issuer, assertion_issuer=issuer, response_issuer=issuer)
+@each(
+    None,
+    "another connection's answer to this one's request",
+    {"of another key": ("invalid_signature", "other"), "of the same key": ("issuer", "twin")},
+)
+def _(visit, scene, connection):
+    connection = scene.connections[connection]
+    return visit.mint(how=How(connection.key), issuer=connection.entity_id)
+
+
+@each(
+    None,
+    "unsolicited, by another connection of the same key",
+    {"which does not allow that": ("unsolicited", "main"), "as if by one of no organization": ("unknown_issuer", None)},
+    connection="unasked",
+)
+def _(visit, scene, connection):
+    issuer = scene.connections[connection].entity_id if connection else visit.connection.entity_id + "/"
+    return Post(visit, unsolicited(visit, issuer=issuer), relay_state=None, cookies={})
 
 
 @attack("another organization's connection, all its own", "unknown_request")
@@ -106,8 +138,41 @@ def _(visit, scene):
 @attack("another organization's connection, addressed to this one", "invalid_signature")
 def _(visit, scene):
     connection = scene.connections["rival"]
-    issuer = connection.entity_id
-    return visit.mint(how=How(connection.key), issuer=issuer, assertion_issuer=issuer, response_issuer=issuer)
+    return visit.mint(how=How(connection.key), issuer=connection.entity_id)
+
+
+# Two organizations with the same provider: same name, same key. What it says to one of them, the other must not take.
+def said_to_the_rival(visit, scene, **changes):
+    rival = scene.rival
+    said = {"destination": rival.acs, "recipient": rival.acs, "audiences": [[rival.entity_id]]}
+    return unsolicited(visit, **{**said, **changes})
+
+
+@each(
+    None,
+    "the same provider's assertion for another organization",
+    {
+        "as it came": ("destination", {}),
+        "in an envelope for this one": ("audience", {"destination": ""}),
+        "which is a service of both names": ("recipient", {"destination": "", "audiences": None}),
+    },
+    connection="shared",
+)
+def _(visit, scene, changes):
+    return Post(visit, said_to_the_rival(visit, scene, **changes), relay_state=None, cookies={})
+
+
+@attack("the same provider's answer to another organization's request", "unknown_request", connection="shared")
+def _(visit, scene):
+    there = scene.connections["shared at the rival"].visit()
+    return Post(visit, there.mint(), relay_state=there.relay_state, cookies=there.cookies)
+
+
+@attack("the same, in this one's name of the request", "audience", connection="shared")
+def _(visit, scene):
+    there = scene.connections["shared at the rival"].visit()
+    here = {"destination": visit.connection.organization.acs, "response_request": visit.request_id}
+    return Post(visit, there.mint(**here))
 
 
 @attack("this organization's message, posted to another one", "unknown_request", connection="rival")
@@ -143,8 +208,26 @@ def _(visit, scene):
 
 @attack("unsolicited, in a browser that never was here, where that is not allowed", "unsolicited")
 def _(visit, scene):
-    message = visit.mint(in_response_to=None, response_request=None, confirmation_request=None)
-    return Post(visit, message, relay_state=None, cookies={})
+    return Post(visit, unsolicited(visit), relay_state=None, cookies={})
+
+
+# Stolen on its way, and taken out of its envelope: the browser that asked is not there to vouch for.
+@each(
+    None,
+    "where unsolicited is allowed: an answer to a request, InResponseTo taken from",
+    {
+        "the response": ("unasked", {"response_request": None}),
+        "the assertion": ("other_browser", {"confirmation_request": None}),
+    },
+    connection="unasked",
+)
+def _(visit, scene, changes):
+    return Post(visit, visit.mint(**changes), relay_state=None, cookies={})
+
+
+@attack("the same, in the browser that asked", "not_an_answer", connection="unasked")
+def _(visit, scene):
+    return visit.mint(response_request=None)
 
 
 @attack("where unsolicited is allowed: an answer to nothing we asked", "unknown_request", connection="unasked")
@@ -177,17 +260,13 @@ RETURN_TO = {
 }
 
 
-def both_at_once(post):
-    """The same message twice at the same moment."""
-    answers, barrier = [], threading.Barrier(2)
+def at_once(posts):
+    """Sends all of these at the same moment."""
+    barrier = threading.Barrier(len(posts))
 
-    def send():
+    def send(post):
         barrier.wait()
-        answers.append(post.send())
+        return post.send()
 
-    threads = [threading.Thread(target=send) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
+    with ThreadPoolExecutor(len(posts)) as pool:
+        return list(pool.map(send, posts))

@@ -4,7 +4,7 @@ answered alike, whatever it was: else answers would be an oracle."""
 import os
 import re
 
-from mint import XENC, Envelope, How, encrypted, signed
+from mint import SAML, XENC, Envelope, How, encrypted, new_id, signed
 from scene import attack, each
 
 CBC = XENC + "aes256-cbc"
@@ -24,7 +24,7 @@ def sealed(scene, **changes):
 
 
 @each(
-    ["decryption_failed", "bad_encryption"],
+    "decryption_failed",
     "ciphertext",
     {
         "with a bit flipped": {"bend": flip(40)},
@@ -46,7 +46,8 @@ def sealed(scene, **changes):
             "cipher": "http://www.w3.org/2009/xmlenc11#aes128-gcm",
             "key_size": 32,
         },
-        "said to be of another digest": {"oaep": "sha256", "transport": XENC + "rsa-oaep-mgf1p", "bend_key": flip(3)},
+        "whose key is said to be of another digest": {"oaep": "sha1", "said_oaep": "sha256"},
+        "whose key is of another digest than is said": {"oaep": "sha256", "said_oaep": "sha1"},
     },
     alike="decryption",
 )
@@ -61,14 +62,14 @@ def _(visit, scene):
 
 # Its sender knows what is inside, for he has encrypted it so: GCM would tell any other.
 @each(
-    ["bad_xml", "bad_encoding", "forbidden_markup", "unexpected_message"],
+    None,
     "a plain text that is",
     {
-        "no XML": b"not XML at all, but long enough to be something",
-        "no UTF-8": b"\xff\xfe\x00" * 100,
-        "nothing": b"",
-        "zeros": bytes(1000),
-        "another element": b"<x/>",
+        "no XML": ("bad_xml", b"not XML at all, but long enough to be something"),
+        "no UTF-8": ("bad_encoding", b"\xff\xfe" * 100),
+        "nothing": ("bad_xml", b""),
+        "zeros": ("forbidden_markup", bytes(1000)),
+        "another element": ("unexpected_message", b"<x/>"),
     },
     alike="decryption",
 )
@@ -88,32 +89,62 @@ def around(make):
     return message
 
 
+def with_advice(assertion, advice):
+    """An assertion that holds something more than was signed: what is to be refused for its shape is not verified."""
+    return assertion.replace("</saml:Assertion>", f"<saml:Advice>{advice}</saml:Advice></saml:Assertion>")
+
+
 @each(
-    ["bad_xml", "forbidden_markup", "unexpected_message", "too_complex"],
+    None,
     "a plain text with",
     {
-        "two assertions": around(lambda assertion, visit: assertion + assertion),
-        "something behind the assertion": around(lambda assertion, visit: assertion + "<x/>"),
-        "a document type": around(lambda assertion, visit: "<!DOCTYPE x>" + assertion),
-        "an external entity": around(
-            lambda assertion, visit: '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>' + assertion
+        "two assertions, two roots": ("bad_xml", around(lambda assertion, visit: assertion + assertion)),
+        "something behind the assertion": ("bad_xml", around(lambda assertion, visit: assertion + "<x/>")),
+        "another assertion in its advice": (
+            "several_assertions",
+            around(
+                lambda assertion, visit: with_advice(assertion, visit.claims(name_id="admin@acme.example").assertion())
+            ),
         ),
-        "a comment in the NameID": around(lambda assertion, visit: assertion.replace("@idp", "<!---->@idp")),
-        "a processing instruction": around(lambda assertion, visit: "<?x?>" + assertion),
-        "a whole response": around(lambda assertion, visit: visit.mint()),
-        "an encrypted assertion once more": around(lambda assertion, visit: f"<x>{assertion}</x>"),
-        "5,000 tags": around(
-            lambda assertion, visit: assertion.replace("</saml:Assertion>", "<x/>" * 5000 + "</saml:Assertion>")
+        "an encrypted one in its advice": (
+            "several_assertions",
+            around(
+                lambda assertion, visit: with_advice(assertion, f'<saml:EncryptedAssertion xmlns:saml="{SAML}"/>')
+            ),
         ),
-        "elements 100 deep": around(
-            lambda assertion, visit: assertion.replace(
-                "</saml:Assertion>", "<x>" * 100 + "</x>" * 100 + "</saml:Assertion>"
-            )
+        "a document type": ("forbidden_markup", around(lambda assertion, visit: "<!DOCTYPE x>" + assertion)),
+        "an external entity": (
+            "forbidden_markup",
+            around(
+                lambda assertion, visit: '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>' + assertion
+            ),
+        ),
+        "a comment in the NameID": (
+            "forbidden_markup",
+            around(lambda assertion, visit: assertion.replace("@idp", "<!---->@idp")),
+        ),
+        "a processing instruction": ("forbidden_markup", around(lambda assertion, visit: "<?x?>" + assertion)),
+        "a whole response": ("unexpected_message", around(lambda assertion, visit: visit.mint())),
+        "the assertion in another element": (
+            "unexpected_message",
+            around(lambda assertion, visit: f"<x>{assertion}</x>"),
+        ),
+        "5,000 tags": ("too_complex", around(lambda assertion, visit: with_advice(assertion, "<x/>" * 5000))),
+        "elements 100 deep": (
+            "too_complex",
+            around(lambda assertion, visit: with_advice(assertion, "<x>" * 100 + "</x>" * 100)),
         ),
     },
 )
 def _(visit, scene, message):
     return message(visit, scene)
+
+
+@attack("a plain text that is encrypted once more", "unexpected_message")
+def _(visit, scene):
+    claims = visit.claims()
+    assertion = signed(claims.assertion(), claims.assertion_id, scene.how(visit))
+    return claims.response(encrypted(encrypted(assertion, sealed(scene)), sealed(scene)))
 
 
 @attack("encrypted, signed neither inside nor around", "not_signed")
@@ -141,7 +172,7 @@ def _(visit, scene):
     )
 
 
-@each("cbc_not_allowed", "where CBC is not allowed:", {"AES-256-CBC": CBC, "AES-128-CBC": XENC + "aes128-cbc"})
+@each("cbc_not_allowed", "where CBC is not allowed", {"AES-256-CBC": CBC, "AES-128-CBC": XENC + "aes128-cbc"})
 def _(visit, scene, cipher):
     return visit.mint(envelope=sealed(scene, cipher=cipher))
 
@@ -160,7 +191,7 @@ def _(visit, scene, changes):
 
 @each(
     "encryption_algorithm",
-    "where CBC is allowed:",
+    "where CBC is allowed",
     {
         "Triple DES": {"cipher": XENC + "tripledes-cbc", "key_size": 24},
         "a key wrapped by RSA 1.5": {"cipher": CBC, "transport": XENC + "rsa-1_5"},
@@ -172,7 +203,7 @@ def _(visit, scene, changes):
 
 
 @each(
-    ["decryption_failed", "bad_encryption"],
+    "decryption_failed",
     "where CBC is allowed: ciphertext",
     {
         "with a bit of its padding flipped": {"bend": flip(-17)},
@@ -234,18 +265,48 @@ def _(visit, scene):
     return re.sub(r"<ds:KeyInfo.*?</ds:KeyInfo>", "", whole, flags=re.S)
 
 
-@attack("a hundred EncryptedKeys", "duplicate_id")
-def _(visit, scene):
-    whole = visit.mint(envelope=sealed(scene))
-    return re.sub(r"(<xenc:EncryptedKey.*?</xenc:EncryptedKey>)", lambda m: m[0] * 100, whole, flags=re.S)
+KEY = "<xenc:EncryptedKey.*?</xenc:EncryptedKey>"
+DATA = "<xenc:EncryptedData.*</xenc:EncryptedData>"
 
 
-@attack("an EncryptedData that holds itself", "duplicate_id")
+def renamed(element):
+    """The same with other ids, so that it is not for these that it is refused."""
+    return re.sub(' Id="[^"]*"', lambda _: f' Id="{new_id()}"', element)
+
+
+# Each would cost an RSA operation for each key of ours, before any signature is looked at.
+@each(
+    "bad_encryption",
+    "EncryptedKeys, each with an id of its own",
+    {"2": 2, "100": 100},
+    because="not exactly one EncryptedKey",
+)
+def _(visit, scene, count):
+    whole = visit.mint(envelope=sealed(scene))
+    return re.sub(KEY, lambda key: "".join(renamed(key[0]) for _ in range(count)), whole, flags=re.S)
+
+
+@attack("an EncryptedKey in the data, and another beside it", "bad_encryption", because="not exactly one EncryptedKey")
 def _(visit, scene):
     whole = visit.mint(envelope=sealed(scene))
-    return re.sub(
-        r"(<xenc:EncryptedData.*</xenc:EncryptedData>)",
-        lambda m: m[0].replace("<ds:KeyInfo", m[0] + "<ds:KeyInfo", 1),
-        whole,
-        flags=re.S,
-    )
+    beside = renamed(re.search(KEY, whole, flags=re.S)[0])
+    return whole.replace("</saml:EncryptedAssertion>", beside + "</saml:EncryptedAssertion>")
+
+
+@attack("two EncryptedData", "bad_encryption", because="not exactly one EncryptedData")
+def _(visit, scene):
+    whole = visit.mint(envelope=sealed(scene))
+    return re.sub(DATA, lambda data: data[0] + renamed(data[0]), whole, flags=re.S)
+
+
+@attack("an EncryptedData that holds another like it", "bad_encryption", because="not exactly one EncryptedKey")
+def _(visit, scene):
+    whole = visit.mint(envelope=sealed(scene))
+    within = lambda data: data[0].replace("<ds:KeyInfo", renamed(data[0]) + "<ds:KeyInfo", 1)
+    return re.sub(DATA, within, whole, flags=re.S)
+
+
+@attack("an EncryptedKey twice, with its id", "duplicate_id")
+def _(visit, scene):
+    whole = visit.mint(envelope=sealed(scene))
+    return re.sub(KEY, lambda key: key[0] * 2, whole, flags=re.S)

@@ -1,6 +1,9 @@
 """Messages of an identity provider, valid until told otherwise.
 
-Nothing here is shared with the product: XML and canonicalization are lxml's, keys and ciphers are those of `cryptography`.
+No code for XML signatures is shared with the product: they are put together by hand, step by step. Below that, some ground is the
+same: lxml reads and canonicalizes with libxml2, as xmlsec does, and `cryptography` computes with OpenSSL, as the product does. So
+that a mistake of libxml2's canonicalization would be seen, what is signed in the way that is to be taken is canonicalized once
+more, by Python's ElementTree over expat, and both must write the same.
 """
 
 import base64
@@ -10,6 +13,7 @@ import hmac
 import os
 import secrets
 from dataclasses import dataclass, field
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 from cryptography import x509
@@ -133,7 +137,10 @@ class Claims:
     authn_instant: str = ""
     session_ends: str | None = None
     status: str | None = SUCCESS
-    version: str = "2.0"
+    version: str | None = "2.0"
+    # Of the assertion alone, if they are not the response's.
+    assertion_version: str | None = ""
+    assertion_instant: str | None = ""
     audiences: list | None = None
     authn_statement: bool = True
     conditions: bool = True
@@ -160,16 +167,19 @@ class Claims:
             "confirmation_ends": at(300),
             "issue_instant": at(0),
             "authn_instant": at(0),
+            "assertion_version": self.version,
         }
         for name, value in defaults.items():
             if getattr(self, name) == "":
                 setattr(self, name, value)
+        if self.assertion_instant == "":
+            self.assertion_instant = self.issue_instant
 
     def assertion(self):
         """The assertion, unsigned, as text."""
         c = self
         parts = [f'<saml:Assertion xmlns:saml="{SAML}" ID={quoteattr(c.assertion_id)}']
-        parts.append(f"{attr('Version', c.version)}{attr('IssueInstant', c.issue_instant)}>")
+        parts.append(f"{attr('Version', c.assertion_version)}{attr('IssueInstant', c.assertion_instant)}>")
         if c.assertion_issuer is not None:
             parts.append(f"<saml:Issuer>{escape(c.assertion_issuer)}</saml:Issuer>")
         if c.subject:
@@ -249,13 +259,25 @@ class How:
     more_references: str = ""
     objects: str = ""
     after_issuer: bool = True
+    bend: object = None  # changes the text of the signature before anything in it is signed
 
 
 def c14n(element, how=EXC_C14N, prefixes=None):
     exclusive = how.startswith(EXC_C14N)
     names = prefixes.split() if prefixes and exclusive else None
     options = {"exclusive": exclusive, "with_comments": how.lower().endswith("withcomments")}
-    return etree.tostring(element, method="c14n", inclusive_ns_prefixes=names, with_tail=False, **options)
+    canonical = etree.tostring(element, method="c14n", inclusive_ns_prefixes=names, with_tail=False, **options)
+    if how == EXC_C14N and not names and not is_ambiguous(element):
+        text = etree.tostring(element, encoding="unicode", with_tail=False)
+        # Of version 2, which writes without options what the exclusive one of version 1 does.
+        assert canonical == ElementTree.canonicalize(text).encode(), f"two canonicalizations of {text}"
+    return canonical
+
+
+def is_ambiguous(element):
+    """Whether two prefixes stand for one namespace: version 2 takes the first of them."""
+    declared = {(prefix, uri) for node in element.iter(etree.Element) for prefix, uri in node.nsmap.items()}
+    return len({uri for _, uri in declared}) < len(declared)
 
 
 def signed(text, id_, how):
@@ -281,11 +303,12 @@ def signed(text, id_, how):
     if key_info == "":
         key_info = f"<ds:X509Data><ds:X509Certificate>{how.key.base64}</ds:X509Certificate></ds:X509Data>"
     key_info = "" if key_info is None else f"<ds:KeyInfo>{key_info}</ds:KeyInfo>"
-    signature = parse(
+    template = (
         f'<ds:Signature xmlns:ds="{DS}"><ds:SignedInfo><ds:CanonicalizationMethod Algorithm="{how.c14n}"/>'
         f'<ds:SignatureMethod Algorithm="{algorithm}"/>{reference}{how.more_references}</ds:SignedInfo>'
         f"<ds:SignatureValue/>{key_info}{how.objects}</ds:Signature>"
     )
+    signature = parse(how.bend(template) if how.bend else template)
     has_issuer = how.after_issuer and len(element) and element[0].tag == f"{{{SAML}}}Issuer"
     element.insert(1 if has_issuer else 0, signature)
     info = c14n(signature[0], how.c14n)
@@ -315,6 +338,7 @@ class Envelope:
     cipher: str = "http://www.w3.org/2009/xmlenc11#aes256-gcm"
     transport: str = XENC + "rsa-oaep-mgf1p"
     oaep: str = "sha1"
+    said_oaep: str | None = None  # what the message says in its place
     bend: object = None  # changes the ciphertext
     bend_key: object = None  # changes the encrypted key
     key_size: int | None = None
@@ -334,7 +358,8 @@ def encrypted(plain, envelope):
         hash_ = DIGESTS[envelope.oaep][1]()
         mask = hash_ if "xmlenc11" in envelope.transport else hashes.SHA1()
         wrapped = envelope.recipient.encrypt(key, padding.OAEP(padding.MGF1(mask), hash_, None))
-        inside = f'<ds:DigestMethod xmlns:ds="{DS}" Algorithm="{DIGESTS[envelope.oaep][0]}"/>'
+        said = DIGESTS[envelope.said_oaep or envelope.oaep][0]
+        inside = f'<ds:DigestMethod xmlns:ds="{DS}" Algorithm="{said}"/>'
         if "xmlenc11" in envelope.transport:
             mgf = f"http://www.w3.org/2009/xmlenc11#mgf1{envelope.oaep}"
             inside += f'<xenc11:MGF xmlns:xenc11="http://www.w3.org/2009/xmlenc11#" Algorithm="{mgf}"/>'

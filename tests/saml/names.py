@@ -1,6 +1,7 @@
 """Names that two readers read differently: comments, CDATA and processing instructions leave a signature whole, and some
 readers then see half of a text."""
 
+import random
 import re
 
 from scene import attack, each
@@ -84,9 +85,18 @@ def _(visit, scene):
     return visit.mint(before=lambda text: re.sub("<saml:NameID.*?</saml:NameID>", "<saml:EncryptedID/>", text))
 
 
-@attack("a NameID of 100,000 letters", "bad_name_id")
-def _(visit, scene):
-    return visit.mint(name_id="a" * 100_000)
+# A database's index holds 2,700 bytes of it, if it is not letters that repeat.
+@each(
+    "bad_name_id",
+    "a NameID of",
+    {
+        "100,000 letters": lambda: "a" * 100_000,
+        "1,025 letters": lambda: "a" * 1_025,
+        "1,024 letters of three bytes": lambda: "".join(chr(random.randrange(0x4E00, 0x9FA0)) for _ in range(1_024)),
+    },
+)
+def _(visit, scene, make):
+    return visit.mint(name_id=make())
 
 
 @attack("NameID of another namespace", "bad_name_id")

@@ -1,6 +1,6 @@
 """Messages that are signed as they are, and say what is wrong here and now."""
 
-from mint import PERSISTENT, TRANSIENT, at
+from mint import at
 from scene import attack, each
 
 HOUR = 3600
@@ -69,8 +69,10 @@ claim("no authentication statement", "no_authentication", authn_statement=False)
 for status in ("Requester", "Responder", "AuthnFailed", "NoPassive", "success"):
     claim(f"status {status}", "status", status=f"urn:oasis:names:tc:SAML:2.0:status:{status}")
 claim("no status", "status", status=None)
-claim("version 1.1", "version", version="1.1")
-claim("version missing", "version", version=None)
+claim("version of both 1.1", "version", version="1.1")
+claim("version of the assertion 1.1", "version", assertion_version="1.1")
+claim("version of the assertion missing", "version", assertion_version=None)
+claim("version of the response 1.1", "version", version="1.1", assertion_version="2.0")
 
 # A minute of tolerance; what runs slowly here must not make an attack of a valid message, so the edge is a few seconds wide.
 claim("conditions ended 61 s ago", "expired", not_on_or_after=lambda v, s: at(-61))
@@ -80,15 +82,28 @@ claim("conditions without an end", "no_conditions", not_on_or_after=None)
 claim("confirmation ended 61 s ago", "expired", confirmation_ends=lambda v, s: at(-61))
 claim("confirmation without an end", "no_confirmation", confirmation_ends=None)
 claim("confirmation that begins later", "not_yet_valid", confirmation_not_before=lambda v, s: at(90))
+# Each end would do by itself, with the minute of tolerance.
 claim(
     "conditions that end before they begin",
-    "not_yet_valid",
-    not_before=lambda v, s: at(200),
-    not_on_or_after=lambda v, s: at(100),
+    "bad_time",
+    not_before=lambda v, s: at(50),
+    not_on_or_after=lambda v, s: at(-30),
+)
+claim(
+    "a confirmation that ends before it begins",
+    "bad_time",
+    confirmation_not_before=lambda v, s: at(50),
+    confirmation_ends=lambda v, s: at(-30),
 )
 claim("the session there is over", "session_ended", session_ends=lambda v, s: at(-61))
 claim("signed in there tomorrow", "not_yet_valid", authn_instant=lambda v, s: at(24 * HOUR))
-claim("issued tomorrow", "not_yet_valid", issue_instant=lambda v, s: at(24 * HOUR))
+claim("the assertion issued tomorrow", "not_yet_valid", assertion_instant=lambda v, s: at(24 * HOUR))
+claim(
+    "the response issued tomorrow",
+    "not_yet_valid",
+    issue_instant=lambda v, s: at(24 * HOUR),
+    assertion_instant=lambda v, s: at(0),
+)
 
 BAD_TIMES = {
     "the year 0": "0000-01-01T00:00:00Z",
@@ -144,51 +159,3 @@ def _(visit, scene, time):
 )
 def _(visit, scene, time):
     return visit.mint(not_before=time)
-
-
-# --- who signs in
-
-claim("a NameID for one time only", "transient_name_id", format=TRANSIENT)
-# Made by an administrator; the domain is bound to no connection.
-claim(
-    "someone's address, who is here already",
-    "domain_not_bound",
-    name_id="x-admin",
-    format=PERSISTENT,
-    attributes=lambda v, s: {"email": ["someone@unbound.example"]},
-)
-claim(
-    "the same in capitals",
-    "domain_not_bound",
-    name_id="x-admin",
-    format=PERSISTENT,
-    attributes=lambda v, s: {"email": ["SOMEONE@UNBOUND.EXAMPLE"]},
-)
-claim("the same as NameID", "domain_not_bound", name_id="someone@unbound.example", attributes={})
-claim("no e-mail address", "no_email", name_id="x-nobody", format=PERSISTENT, attributes={})
-claim(
-    "an e-mail address that is none",
-    "no_email",
-    name_id="x-nobody",
-    format=PERSISTENT,
-    attributes={"email": ["not an address"]},
-)
-claim(
-    "an e-mail address with a line end",
-    "no_email",
-    name_id="x-nobody",
-    format=PERSISTENT,
-    attributes={"email": ["a@idp.example\nBcc: b@evil.example"]},
-)
-
-
-@attack("a superuser's address, whose domain is this connection's", "privileged_account", connection="bound")
-def _(visit, scene):
-    return visit.mint(name_id=scene.acme.email)
-
-
-@attack("an address of a domain that is another connection's", "domain_of_another_connection")
-def _(visit, scene):
-    return visit.mint(
-        name_id="x-other", format=PERSISTENT, attributes={"email": ["new@" + scene.acme.email.partition("@")[2]]}
-    )

@@ -17,31 +17,29 @@ class Attack:
     connection: str = "main"
     # All with this name must be answered alike, to the byte.
     alike: str | None = None
+    # Words of the detail that administrators read: which of several checks with the same reason it was.
+    because: str = ""
 
 
-def attack(title, *expected, connection="main", alike=None):
+def attack(title, *expected, connection="main", alike=None, because=""):
     """Registers a function that gets a waiting browser (and the scene) and answers what it sends."""
 
     def register(make):
-        ATTACKS.append(Attack(title, set(expected), make, connection, alike))
+        ATTACKS.append(Attack(title, set(expected), make, connection, alike, because))
         return make
 
     return register
 
 
-def each(expected, title, cases, connection="main", alike=None):
-    """Registers one attack for each of some cases, by name."""
+def each(expected, title, cases, connection="main", alike=None, because=""):
+    """Registers one attack for each of some cases, by name. Where nothing is expected of all, each case is a pair of what is
+    expected of it and the case."""
 
     def register(make):
         for name, case in cases.items():
-            ATTACKS.append(
-                Attack(
-                    f"{title}: {name}",
-                    {expected} if isinstance(expected, str) else set(expected),
-                    lambda visit, scene, case=case: make(visit, scene, case),
-                    connection,
-                    alike,
-                )
+            of_case, case = case if expected is None else (expected, case)
+            attack(f"{title}: {name}", of_case, connection=connection, alike=alike, because=because)(
+                lambda visit, scene, case=case: make(visit, scene, case)
             )
         return make
 

@@ -85,10 +85,9 @@ class Organization:
                 self.ask("DELETE", f"/saml/connections/{connection['id']}")
 
     def connect(self, name, keys, **more):
-        entity_id = f"https://{name}.idp.example/{int(time.time() * 1000)}"
         body = {
             "name": name,
-            "entity_id": entity_id,
+            "entity_id": f"https://{name}.idp.example/{int(time.time() * 1000)}",
             "sso_url": f"https://{name}.idp.example/sso",
             "sso_binding": "redirect",
             "slo_url": f"https://{name}.idp.example/slo",
@@ -99,13 +98,11 @@ class Organization:
             **more,
         }
         id_ = self.ask("POST", "/saml/connections", body)["id"]
-        return Connection(self, id_, name, entity_id, keys[0])
+        return Connection(self, id_, name, body["entity_id"], keys[0])
 
-    def event(self, request_id):
-        """What its administrator reads about a request."""
-        events = self.ask("GET", "/saml/events")
-        events = events.get("results", events) if isinstance(events, dict) else events
-        return next((event for event in events if event.get("request_id") == request_id), None)
+    def events(self):
+        """What its administrator reads about the newest messages."""
+        return self.ask("GET", "/saml/events?limit=100")["results"]
 
     def people(self):
         return self.ask("GET", "/users?limit=1")["count"]

@@ -3,7 +3,7 @@
 
 import copy
 
-from mint import DS, SAML, SAMLP, parse, signed
+from mint import DS, SAML, SAMLP, Envelope, parse, signed
 from scene import attack, each, find, forged, text
 
 
@@ -96,7 +96,14 @@ def _(visit, scene):
     return text(root)
 
 
-@attack("XSW 7: a forged assertion in Extensions", "duplicate_id")
+@attack("XSW 7: a forged assertion in Extensions", "several_assertions")
+def _(visit, scene):
+    root, assertion = signed_assertion(visit)
+    extensions(root).append(forged(assertion))
+    return text(root)
+
+
+@attack("XSW 7 with the signed one's id", "duplicate_id")
 def _(visit, scene):
     root, assertion = signed_assertion(visit)
     extensions(root).append(forged(assertion, id_=None))
@@ -199,13 +206,40 @@ def _(visit, scene):
 )
 def _(visit, scene, name):
     root, assertion = signed_assertion(visit)
-    root.set(name, assertion.get("ID"))
+    find(root, "Status", SAMLP).set(name, assertion.get("ID"))
+    return text(root)
+
+
+@each("bad_id", "a second id beside the signed assertion's, spelled", {"Id": "Id", "id": "id"})
+def _(visit, scene, name):
+    root, assertion = signed_assertion(visit)
+    assertion.set(name, "_other")
     return text(root)
 
 
 @attack("the response and its assertion share an id", "duplicate_id")
 def _(visit, scene):
     return visit.mint("assertion", response_id="_same", assertion_id="_same")
+
+
+@each(
+    "misplaced_assertion",
+    "the signed assertion, the only one, in",
+    {"Extensions": "Extensions", "StatusDetail": "StatusDetail", "an element that nobody knows": "x"},
+)
+def _(visit, scene, where):
+    root, assertion = signed_assertion(visit)
+    place = root.makeelement(f"{{{SAMLP}}}{where}" if where != "x" else "x")
+    (find(root, "Status", SAMLP) if where == "StatusDetail" else root).append(place)
+    place.append(assertion)
+    return text(root)
+
+
+@attack("the encrypted assertion, the only one, in Extensions", "misplaced_assertion")
+def _(visit, scene):
+    root = parse(visit.mint(envelope=Envelope(scene.encryption)))
+    extensions(root).append(find(root, "EncryptedAssertion"))
+    return text(root)
 
 
 @attack("no assertion", "no_assertion")

@@ -14,18 +14,21 @@ pub(crate) enum Content<'a, 'i> {
     Encrypted(Node<'a, 'i>),
 }
 
-/// No id is there twice, however its attribute is spelt: whoever looks something up by id finds the same.
+/// No id is there twice and no element has two, however their attributes are spelt: whoever looks something up by id finds the
+/// same.
 pub(crate) fn check_ids(document: &Document<'_>) -> Result<(), Refusal> {
     let mut seen = HashSet::new();
-    for attribute in document.descendants().flat_map(|node| node.attributes()) {
-        if !attribute.name().eq_ignore_ascii_case("id") {
-            continue;
+    for node in document.descendants() {
+        let mut ids = node.attributes().filter(|attribute| attribute.name().eq_ignore_ascii_case("id"));
+        let Some(id) = ids.next() else { continue };
+        if ids.next().is_some() {
+            return Err(Reason::BadId.because("an element has two"));
         }
-        if !seen.insert(attribute.value()) {
+        if !seen.insert(id.value()) {
             return Err(Reason::DuplicateId.refuse());
         }
         // These are the ones that signatures refer to.
-        if attribute.name() == "ID" && !is_ncname(attribute.value()) {
+        if id.name() == "ID" && !is_ncname(id.value()) {
             return Err(Reason::BadId.refuse());
         }
     }

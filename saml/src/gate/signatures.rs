@@ -7,11 +7,11 @@
 use roxmltree::{Document, Node};
 
 use crate::algorithms;
-use crate::xml::{DSIG, EXC_C14N, attribute, is};
+use crate::xml::{DSIG, EXC_C14N, attribute, is, only_attribute};
 use crate::{Reason, Refusal, refusal::shown};
 
 const ENVELOPED: &str = "http://www.w3.org/2000/09/xmldsig#enveloped-signature";
-/// Prefixes that are canonicalized inclusively; more than any message declares.
+/// Bytes of the prefixes that are canonicalized inclusively; more than any message declares.
 const MAX_PREFIXES: usize = 500;
 
 /// Looks at every signature of the document. Each must be a direct child of one of `parents`, and the only one there.
@@ -41,7 +41,7 @@ fn check_form(signature: Node<'_, '_>, parent: Node<'_, '_>) -> Result<(), Refus
         return Err(Reason::BadSignature.because("not exactly one canonicalization, one algorithm and one reference"));
     };
     check_canonicalization(canonicalization)?;
-    let algorithm = attribute(method, "Algorithm").unwrap_or_default();
+    let algorithm = only_attribute(method, "Algorithm").unwrap_or_default();
     // A length of output, as HMAC has, would be inside.
     if !algorithms::is_signature(algorithm) || !is_empty(method) {
         return Err(Reason::SignatureAlgorithm.because(shown(algorithm)));
@@ -51,8 +51,8 @@ fn check_form(signature: Node<'_, '_>, parent: Node<'_, '_>) -> Result<(), Refus
 
 fn check_reference(reference: Node<'_, '_>, parent: Node<'_, '_>) -> Result<(), Refusal> {
     let id = attribute(parent, "ID").ok_or_else(|| Reason::BadId.refuse())?;
-    let target = attribute(reference, "URI").unwrap_or_default();
-    if target.strip_prefix('#') != Some(id) || reference.attributes().len() != 1 {
+    let target = only_attribute(reference, "URI").unwrap_or_default();
+    if target.strip_prefix('#') != Some(id) {
         return Err(Reason::BadReference.refuse());
     }
     let [("Transforms", transforms), ("DigestMethod", digest), ("DigestValue", _)] = parts(reference)?[..] else {
@@ -62,11 +62,11 @@ fn check_reference(reference: Node<'_, '_>, parent: Node<'_, '_>) -> Result<(), 
         return Err(Reason::BadSignature
             .because("other transforms than the enveloped signature and exclusive canonicalization"));
     };
-    if attribute(enveloped, "Algorithm") != Some(ENVELOPED) || !is_empty(enveloped) {
+    if only_attribute(enveloped, "Algorithm") != Some(ENVELOPED) || !is_empty(enveloped) {
         return Err(Reason::BadSignature.because("the first transform is not the enveloped signature"));
     }
     check_canonicalization(canonicalization)?;
-    let algorithm = attribute(digest, "Algorithm").unwrap_or_default();
+    let algorithm = only_attribute(digest, "Algorithm").unwrap_or_default();
     if !algorithms::is_digest(algorithm) || !is_empty(digest) {
         return Err(Reason::SignatureAlgorithm.because(shown(algorithm)));
     }
@@ -75,7 +75,7 @@ fn check_reference(reference: Node<'_, '_>, parent: Node<'_, '_>) -> Result<(), 
 
 /// Exclusive, without comments; at most with a list of prefixes.
 fn check_canonicalization(method: Node<'_, '_>) -> Result<(), Refusal> {
-    if attribute(method, "Algorithm") != Some(EXC_C14N) {
+    if only_attribute(method, "Algorithm") != Some(EXC_C14N) {
         return Err(Reason::BadSignature.because("the canonicalization is not the exclusive one, without comments"));
     }
     let mut inside = method.children().filter(Node::is_element);
@@ -89,7 +89,8 @@ fn check_canonicalization(method: Node<'_, '_>) -> Result<(), Refusal> {
 fn is_prefix_list(node: Node<'_, '_>) -> bool {
     is(node, EXC_C14N, "InclusiveNamespaces")
         && is_empty(node)
-        && attribute(node, "PrefixList").is_none_or(|list| list.len() <= MAX_PREFIXES)
+        && (node.attributes().len() == 0
+            || only_attribute(node, "PrefixList").is_some_and(|list| list.len() <= MAX_PREFIXES))
 }
 
 fn is_empty(node: Node<'_, '_>) -> bool {

@@ -13,7 +13,8 @@ use crate::{BadCertificate, Certificate};
 const MAX_DOCUMENT: usize = 5_000_000;
 /// Each is tried for each signature.
 const MAX_CERTIFICATES: usize = 10;
-const MAX_ENTITY_ID: usize = 1024;
+/// Bytes: databases find providers by it, in an index whose entries end at 2,700.
+pub const MAX_ENTITY_ID: usize = 1024;
 
 /// How a message travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

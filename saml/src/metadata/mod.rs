@@ -6,7 +6,7 @@ mod service_provider;
 mod tests;
 mod url;
 
-pub use identity_provider::{Binding, Endpoint, IdentityProvider, MetadataError, parse_metadata};
+pub use identity_provider::{Binding, Endpoint, IdentityProvider, MAX_ENTITY_ID, MetadataError, parse_metadata};
 pub use service_provider::{ServiceProvider, service_provider_metadata};
 pub use url::{BadUrl, check_url};
 

@@ -10,6 +10,7 @@ use crate::xml::{ASSERTION, attribute, children, only_child, text};
 use crate::{Reason, Refusal, refusal::shown};
 
 const BEARER: &str = "urn:oasis:names:tc:SAML:2.0:cm:bearer";
+/// Bytes: databases find people by it, in an index whose entries end at 2,700.
 const MAX_NAME_ID: usize = 1024;
 
 /// Reads an assertion that was verified.
@@ -35,11 +36,8 @@ pub(super) fn read(assertion: Node<'_, '_>, expected: &Expected<'_>, fingerprint
 /// Times and audiences. Answers when it ends.
 fn check_conditions(assertion: Node<'_, '_>, expected: &Expected<'_>) -> Result<DateTime<Utc>, Refusal> {
     let conditions = only_child(assertion, ASSERTION, "Conditions").ok_or_else(|| Reason::NoConditions.refuse())?;
-    if let Some(from) = time_of(conditions, "NotBefore")? {
-        not_before(from, expected.now, "NotBefore")?;
-    }
     let end = time_of(conditions, "NotOnOrAfter")?.ok_or_else(|| Reason::NoConditions.because("no NotOnOrAfter"))?;
-    not_on_or_after(end, expected.now, "NotOnOrAfter")?;
+    check_times(conditions, end, expected.now, "")?;
 
     let mut restricted = false;
     for condition in conditions.children().filter(Node::is_element) {
@@ -54,6 +52,19 @@ fn check_conditions(assertion: Node<'_, '_>, expected: &Expected<'_>) -> Result<
     if restricted { Ok(end) } else { Err(Reason::NoAudience.refuse()) }
 }
 
+/// It has begun, if it says when, and not ended; and began before it ends, or the tolerance would make a moment of none.
+fn check_times(node: Node<'_, '_>, end: DateTime<Utc>, now: DateTime<Utc>, of: &str) -> Result<(), Refusal> {
+    let from = time_of(node, "NotBefore")?;
+    if let Some(from) = from {
+        not_before(from, now, &format!("NotBefore{of}"))?;
+    }
+    not_on_or_after(end, now, &format!("NotOnOrAfter{of}"))?;
+    if from.is_some_and(|from| from >= end) {
+        return Err(Reason::BadTime.because(format_args!("NotBefore{of} is not before NotOnOrAfter")));
+    }
+    Ok(())
+}
+
 /// One of the audiences of each restriction is us.
 fn check_audience(restriction: Node<'_, '_>, entity_id: &str) -> Result<(), Refusal> {
     let audiences: Vec<_> = children(restriction, ASSERTION, "Audience").filter_map(text).collect();
@@ -64,32 +75,30 @@ fn check_audience(restriction: Node<'_, '_>, entity_id: &str) -> Result<(), Refu
     Err(Reason::Audience.because(format_args!("found “{found}”, expected “{}”", shown(entity_id))))
 }
 
-/// One of the confirmations is for whoever brings it, here and now. Answers until when; or why the last was not.
+/// One of the confirmations is for whoever brings it, here and now; or why the last was not. Answers when the last of all ends:
+/// until then it may be brought again, by one that is not good yet.
 fn check_confirmations(subject: Node<'_, '_>, expected: &Expected<'_>) -> Result<DateTime<Utc>, Refusal> {
+    let bearer = |confirmation: &Node<'_, '_>| attribute(*confirmation, "Method") == Some(BEARER);
+    let (mut is_confirmed, mut latest) = (false, None);
     let mut refusal = Reason::NoConfirmation.refuse();
-    for confirmation in children(subject, ASSERTION, "SubjectConfirmation") {
-        if attribute(confirmation, "Method") != Some(BEARER) {
-            continue;
-        }
-        match check_confirmation(confirmation, expected) {
-            Ok(end) => return Ok(end),
+    for confirmation in children(subject, ASSERTION, "SubjectConfirmation").filter(bearer) {
+        let data = only_child(confirmation, ASSERTION, "SubjectConfirmationData");
+        // One whose end can't be read is never good.
+        latest = latest.max(data.and_then(|data| time_of(data, "NotOnOrAfter").ok().flatten()));
+        match check_confirmation(data, expected) {
+            Ok(()) => is_confirmed = true,
             Err(refused) => refusal = refused,
         }
     }
-    Err(refusal)
+    latest.filter(|_| is_confirmed).ok_or(refusal)
 }
 
-fn check_confirmation(confirmation: Node<'_, '_>, expected: &Expected<'_>) -> Result<DateTime<Utc>, Refusal> {
-    let data = only_child(confirmation, ASSERTION, "SubjectConfirmationData")
-        .ok_or_else(|| Reason::NoConfirmation.because("no SubjectConfirmationData"))?;
+fn check_confirmation(data: Option<Node<'_, '_>>, expected: &Expected<'_>) -> Result<(), Refusal> {
+    let data = data.ok_or_else(|| Reason::NoConfirmation.because("no SubjectConfirmationData"))?;
     check_equal(Reason::Recipient, attribute(data, "Recipient"), expected.acs_url)?;
     check_answer(attribute(data, "InResponseTo"), expected.in_response_to)?;
-    if let Some(from) = time_of(data, "NotBefore")? {
-        not_before(from, expected.now, "NotBefore of the confirmation")?;
-    }
     let end = time_of(data, "NotOnOrAfter")?.ok_or_else(|| Reason::NoConfirmation.because("no NotOnOrAfter"))?;
-    not_on_or_after(end, expected.now, "NotOnOrAfter of the confirmation")?;
-    Ok(end)
+    check_times(data, end, expected.now, " of the confirmation")
 }
 
 struct Authentication {
@@ -130,7 +139,7 @@ pub(crate) fn read_name_id(parent: Node<'_, '_>) -> Result<NameId, Refusal> {
         value,
     };
     let qualifiers = [&name_id.format, &name_id.name_qualifier, &name_id.sp_name_qualifier];
-    let is_good = |text: &str| text.chars().count() <= MAX_NAME_ID && !text.contains(char::is_control);
+    let is_good = |text: &str| text.len() <= MAX_NAME_ID && !text.contains(char::is_control);
     let are_good = qualifiers.into_iter().flatten().chain([&name_id.value]).all(|text| is_good(text));
     if are_good && !name_id.value.trim().is_empty() { Ok(name_id) } else { Err(Reason::BadNameId.refuse()) }
 }

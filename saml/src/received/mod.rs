@@ -77,7 +77,7 @@ pub struct SignIn {
 /// A name of someone at an identity provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameId {
-    /// 1 to 1,024 characters, none of them a control character.
+    /// 1 to 1,024 bytes, none of them a control character.
     pub value: String,
     /// `urn:…:persistent`, `urn:…:emailAddress`…
     pub format: Option<String>,

@@ -66,6 +66,12 @@ pub(crate) fn attribute<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
         .map(|found| found.value())
 }
 
+/// The value of an attribute, if it is the only one of its element. A library that looks for attributes by their local name
+/// takes the first, of whatever namespace: so there must be no other.
+pub(crate) fn only_attribute<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
+    attribute(node, name).filter(|_| node.attributes().len() == 1)
+}
+
 /// An id as XML demands it (`NCName`), in ASCII: what begins with a digit, the engine could not find.
 pub(crate) fn is_ncname(text: &str) -> bool {
     let mut characters = text.chars();

@@ -47,14 +47,10 @@ async fn count_sign_ins(tenantry: &Processes) -> i64 {
 
 /// Nearly all that is asked fails, from one address: limits would only hide what stands behind them.
 async fn bear_with_failures(tenantry: &mut Processes) {
-    for name in [
-        "LIMIT_CLIENT",
-        "LIMIT_ACCOUNT_AND_CLIENT",
-        "LIMIT_WRONG_LINKS",
-        "LIMIT_REFUSALS_NOTED",
-        "LIMIT_COMPANY_MESSAGES",
-    ] {
-        tenantry.set(name, "1000000/1");
+    let limits =
+        ["CLIENT", "ACCOUNT_AND_CLIENT", "COMPANY_SIGN_INS", "COMPANY_MESSAGES", "WRONG_LINKS", "REFUSALS_NOTED"];
+    for name in limits.map(|name| format!("LIMIT_{name}")) {
+        tenantry.set(&name, "1000000/1");
     }
     tenantry.terminate(Which::Api).await;
     tenantry.start_one(Which::Api).await;

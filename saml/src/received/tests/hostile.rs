@@ -173,6 +173,30 @@ fn a_signature_has_one_form() {
     assert_eq!(changed(&mint, "</ds:Reference>", &format!("</ds:Reference>{thousands}")), BadSignature);
 }
 
+/// A library that looks for attributes by their local name takes the first.
+#[test]
+fn what_is_read_of_a_signature_has_no_other_attribute() {
+    let mint = Mint::default();
+    let xml = mint.xml();
+    for (element, attribute, value, reason) in [
+        ("<ds:CanonicalizationMethod ", "Algorithm", "http://www.w3.org/TR/2001/REC-xml-c14n-20010315", BadSignature),
+        ("<ds:SignatureMethod ", "Algorithm", "http://www.w3.org/2000/09/xmldsig#hmac-sha1", SignatureAlgorithm),
+        ("<ds:Transform ", "Algorithm", "http://www.w3.org/2000/09/xmldsig#base64", BadSignature),
+        ("<ds:DigestMethod ", "Algorithm", "http://www.w3.org/2001/04/xmldsig-more#md5", SignatureAlgorithm),
+        ("<ds:Reference ", "URI", "file:///dev/zero", BadReference),
+        ("<saml:Assertion ", "ID", "_other", BadId),
+        ("<samlp:Response ", "ID", "_other", BadId),
+    ] {
+        let twice = xml.replace(element, &format!("{element}xmlns:x=\"urn:x\" x:{attribute}=\"{value}\" "));
+        assert_ne!(twice, xml, "{element}");
+        assert_eq!(mint.reason_of(&twice), reason, "{element}");
+    }
+    for transform in ["enveloped-signature\"/>", "xml-exc-c14n#\"/></ds:Transforms>"] {
+        let more = transform.replacen("\"", "\" Id=\"_t\"", 1);
+        assert_eq!(changed(&mint, transform, &more), BadSignature, "{transform}");
+    }
+}
+
 #[test]
 fn prefixes_may_be_canonicalized_inclusively() {
     let signer: &Signer = rsa();
@@ -187,6 +211,9 @@ fn prefixes_may_be_canonicalized_inclusively() {
     let message = mint.response.replace("ASSERTION", &assertion);
     assert!(message.contains("PrefixList"));
     assert!(mint.verify_xml(&message).is_ok(), "{:?}", mint.verify_xml(&message));
+    let twice = message.replace("PrefixList=", "xmlns:x=\"urn:x\" x:PrefixList=\"saml\" PrefixList=");
+    assert_eq!(mint.reason_of(&twice), BadSignature);
+    assert_eq!(mint.reason_of(&message.replace("\"xs\"", &format!("\"{}\"", "xs ".repeat(200)))), BadSignature);
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn what_an_identity_provider_may_leave_out_it_may() {
         // A minute of tolerance, at both ends.
         Mint::default().edit("2026-11-22T11:59:30Z", "2026-11-22T12:01:00Z"),
         Mint::default().edit("2026-11-22T12:05:00Z", "2026-11-22T11:59:01Z"),
-        Mint::default().edit("2026-11-22T12:10:00Z", "2026-11-22T11:59:01Z"),
+        Mint::default().edit("T11:59:30Z", "T11:50:00Z").edit("2026-11-22T12:10:00Z", "2026-11-22T11:59:01Z"),
     ] {
         assert!(mint.verify().is_ok(), "{:?}: {}", mint.verify(), mint.assertion);
     }
@@ -149,6 +149,17 @@ fn an_assertion_is_for_us_and_for_now() {
         ("2026-11-22T12:10:00Z", "2026-11-22T12:10:00", BadTime),
         ("2026-11-22T12:10:00Z", earlier, Expired),
         ("2026-11-22T11:59:30Z", later, NotYetValid),
+        // Either would do by itself.
+        (
+            "NotBefore=\"2026-11-22T11:59:30Z\" NotOnOrAfter=\"2026-11-22T12:10:00Z\"",
+            "NotBefore=\"2026-11-22T12:00:50Z\" NotOnOrAfter=\"2026-11-22T11:59:30Z\"",
+            BadTime,
+        ),
+        (
+            "NotOnOrAfter=\"2026-11-22T12:05:00Z\"",
+            "NotBefore=\"2026-11-22T12:00:30Z\" NotOnOrAfter=\"2026-11-22T12:00:30Z\"",
+            BadTime,
+        ),
         ("saml:AudienceRestriction", "saml:ProxyRestriction", NoAudience),
         ("acme/metadata</saml:Audience>", "evil/metadata</saml:Audience>", Audience),
         ("<saml:Audience>https://tenantry.example/v1/saml/acme/metadata</saml:Audience>", "", Audience),
@@ -184,6 +195,7 @@ fn an_assertion_is_for_us_and_for_now() {
         ("b&amp;b", "b&#10;b", BadNameId),
         ("b&amp;b", "b<b/>b", BadNameId),
         ("b&amp;b", &"b".repeat(1025), BadNameId),
+        ("b&amp;b", &"中".repeat(342), BadNameId),
         ("SPNameQualifier=\"acme\"", "SPNameQualifier=\"&#9;\"", BadNameId),
         ("</saml:NameID>", "</saml:NameID><saml:NameID>eve</saml:NameID>", BadNameId),
         (
@@ -198,6 +210,31 @@ fn an_assertion_is_for_us_and_for_now() {
             assert_eq!(mint.edit(from, to).reason(), reason, "{from} → {to}");
         }
     }
+}
+
+#[test]
+fn an_assertion_is_remembered_until_its_last_confirmation_ends() {
+    let confirmations = "</saml:SubjectConfirmation>";
+    let and = |from: &str, end: &str, method: &str| {
+        let data = "InResponseTo=\"_request\" Recipient=\"https://tenantry.example/v1/saml/acme/acs\"";
+        let also = format!(
+            "{confirmations}<saml:SubjectConfirmation Method=\"urn:oasis:names:tc:SAML:2.0:cm:{method}\">\
+             <saml:SubjectConfirmationData NotBefore=\"{from}\" NotOnOrAfter=\"{end}\" {data}/>{confirmations}"
+        );
+        let mint = Mint::default().edit(confirmations, &also).edit("12:10:00Z", "18:00:00Z");
+        mint.verify().unwrap_or_else(|refusal| panic!("{from} to {end}: {refusal}")).expires_at - now()
+    };
+    let minutes = chrono::TimeDelta::minutes;
+    assert_eq!(and("2026-11-22T11:00:00Z", "2026-11-22T13:00:00Z", "bearer"), minutes(61), "both are good");
+    assert_eq!(and("2026-11-22T12:10:00Z", "2026-11-22T13:00:00Z", "bearer"), minutes(61), "the second will be");
+    assert_eq!(and("2026-11-22T11:00:00Z", "2026-11-22T11:30:00Z", "bearer"), minutes(6), "the second was");
+    assert_eq!(and("2026-11-22T11:00:00Z", "never", "bearer"), minutes(6), "the second never is");
+    assert_eq!(and("2026-11-22T11:00:00Z", "2026-11-22T13:00:00Z", "sender-vouches"), minutes(6), "not by its bearer");
+    assert_eq!(
+        and("2026-11-22T11:00:00Z", "2026-11-22T23:00:00Z", "bearer"),
+        minutes(361),
+        "the conditions end before"
+    );
 }
 
 /// Also where nobody signed it: it leads to refusals only.

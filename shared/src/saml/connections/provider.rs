@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 pub use tenantry_saml::Binding;
-use tenantry_saml::{Certificate, Endpoint, check_url, parse_metadata};
+use tenantry_saml::{Certificate, Endpoint, MAX_ENTITY_ID, check_url, parse_metadata};
 
 use super::Connection;
 use crate::error::{FieldError, Refusal};
@@ -218,9 +218,8 @@ fn choose(endpoints: &[Endpoint]) -> Option<&Endpoint> {
 }
 
 fn check_entity_id(text: &str) -> Result<(), FieldError> {
-    let length = text.chars().count();
-    if length > 1_024 {
-        return Err(FieldError::new("entity_id", "too_long", "An entity id has at most 1024 characters."));
+    if text.len() > MAX_ENTITY_ID {
+        return Err(FieldError::new("entity_id", "too_long", "An entity id has at most 1024 bytes."));
     }
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(FieldError::new("entity_id", "invalid", "An entity id has no spaces."));
