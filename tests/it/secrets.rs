@@ -83,7 +83,8 @@ async fn use_second_factors(tenantry: &Processes, admin: &Caller) -> Vec<String>
     let (phone, codes) = heidi.enroll(&Clock::default()).await;
     let stranger = tenantry.anonymous().under("acme");
     let form = format!("organization=acme&username=heidi%40example.com&password={PASSWORD}").replace(' ', "+");
-    let page = stranger.post(&format!("{}/sign-in/password", tenantry.url()), json!({})).header("origin", tenantry.url());
+    let page =
+        stranger.post(&format!("{}/sign-in/password", tenantry.url()), json!({})).header("origin", tenantry.url());
     let page = page.body("application/x-www-form-urlencoded", form).await;
     let cookie = page.header("set-cookie").split(['=', ';']).nth(1).expect("a ticket").to_owned();
     assert!(cookie.len() > 60 && page.header("location") == "/sign-in/code", "{}", page.whole());
