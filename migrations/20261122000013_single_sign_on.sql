@@ -117,11 +117,11 @@ create table saml_identities (
     created_at      timestamptz not null,
     last_used_at    timestamptz not null,
     constraint saml_identities_pkey primary key (organization_id, connection_id, name_id),
+    constraint saml_identities_one_per_user unique (organization_id, user_id, connection_id),
     constraint saml_identities_connection_fkey foreign key (organization_id, connection_id)
         references saml_connections on delete cascade,
     constraint saml_identities_user_fkey foreign key (organization_id, user_id) references users on delete cascade
 );
-create index saml_identities_by_user on saml_identities (organization_id, user_id);
 call protect_tenant_table('saml_identities', 'select, insert, update, delete');
 
 -- What we asked an identity provider and wait for: used once, by the browser that was sent there.
@@ -137,8 +137,13 @@ create table saml_requests (
     browser_digest  bytea       not null,
     -- A path of ours.
     return_to       text        not null,
-    -- Whose test it is.
+    -- Whose test it is, or who connects his account.
     user_id         uuid,
+    -- The session in which he asked for that. It need not be there any more: that it ended is a reason to refuse the answer.
+    session_id      uuid,
+    -- The invitation whose link led here, as it was in that mail.
+    invitation_id   uuid,
+    invitation_generation integer,
     created_at      timestamptz not null,
     expires_at      timestamptz not null,
     constraint saml_requests_pkey primary key (organization_id, id),
@@ -146,7 +151,11 @@ create table saml_requests (
     constraint saml_requests_connection_fkey foreign key (organization_id, connection_id)
         references saml_connections on delete cascade,
     constraint saml_requests_user_fkey foreign key (organization_id, user_id) references users on delete cascade,
-    constraint saml_requests_purpose_is_known check (purpose in ('sign_in', 'test', 'logout'))
+    constraint saml_requests_invitation_fkey foreign key (organization_id, invitation_id) references invitations
+        on delete cascade,
+    constraint saml_requests_purpose_is_known check (purpose in ('sign_in', 'connect', 'test', 'logout')),
+    constraint saml_requests_connect_is_whole check (purpose <> 'connect' or user_id is not null and session_id is not null),
+    constraint saml_requests_invitation_is_whole check ((invitation_id is null) = (invitation_generation is null))
 );
 create index saml_requests_by_end on saml_requests (organization_id, expires_at);
 -- One browser has so many open at most.
@@ -189,7 +198,7 @@ create table saml_events (
     request_id      text,
     constraint saml_events_pkey primary key (organization_id, id),
     constraint saml_events_organization_fkey foreign key (organization_id) references organizations,
-    constraint saml_events_kind_is_known check (kind in ('sign_in', 'test', 'logout')),
+    constraint saml_events_kind_is_known check (kind in ('sign_in', 'connect', 'test', 'logout')),
     constraint saml_events_outcome_is_known check (outcome in ('accepted', 'refused'))
 );
 create index saml_events_by_time on saml_events (organization_id, created_at);

@@ -196,6 +196,20 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": [feature] })).await;
     }
 
+    /// Asks for pages in this language.
+    pub async fn speak(&self, language: &str) {
+        self.devtools("Network.enable", json!({})).await;
+        self.devtools("Network.setExtraHTTPHeaders", json!({ "headers": { "Accept-Language": language } })).await;
+    }
+
+    /// Keeps a picture of the page as it looks on a desk.
+    pub async fn screenshot_on_a_desk(&self, name: &str) {
+        let size = json!({ "width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+        self.screenshot(name).await;
+        self.resize(json!(HEIGHT)).await;
+    }
+
     async fn resize(&self, height: Value) {
         let size = json!({ "width": WIDTH, "height": height, "deviceScaleFactor": 2, "mobile": true });
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;

@@ -78,6 +78,15 @@ impl Nanoidp {
 impl SimpleSamlPhp {
     /// Starts one, with a key of its own.
     pub async fn start() -> Self {
+        Self::start_with("urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect").await
+    }
+
+    /// The same that takes messages about logging out in forms only.
+    pub async fn start_with_logout_by_form() -> Self {
+        Self::start_with("urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST").await
+    }
+
+    async fn start_with(logout_binding: &str) -> Self {
         let (port, folder) = (free_port(), Folder::new("simplesamlphp"));
         let url = format!("http://127.0.0.1:{port}");
         let ours = repository("tests/saml/simplesamlphp");
@@ -86,6 +95,7 @@ impl SimpleSamlPhp {
         command.args(["-S", &format!("127.0.0.1:{port}"), "-t", &format!("{}/www", required("TEST_SIMPLESAMLPHP"))]);
         command.env("SIMPLESAMLPHP_CONFIG_DIR", ours.join("config"));
         command.env("IDP_FOLDER", &folder.0).env("IDP_URL", &url);
+        command.env("IDP_LOGOUT_BINDING", logout_binding);
         write_service_providers(&folder, &json!([]));
         Self(Running::start(command, url, folder, "/saml2/idp/metadata.php").await)
     }

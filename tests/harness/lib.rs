@@ -19,6 +19,7 @@ mod postgres;
 mod processes;
 mod saml;
 mod smtp;
+mod tab;
 mod wait;
 
 pub use app::{Builder, TestApp};
@@ -33,8 +34,9 @@ pub use identity_providers::{Nanoidp, SimpleSamlPhp};
 pub use mail::{Link, Mail, Mailbox};
 pub use postgres::PostgresServer;
 pub use processes::{MailDev, Processes, RedisServer, Which, free_port, redis_keys_and_values, run_to_end, run_within};
-pub use saml::{Connected, IdentityProvider, Message, Said, Tab, attribute};
+pub use saml::{Connected, IdentityProvider, Said};
 pub use smtp::{Smtp, Stage};
+pub use tab::{Message, Tab, attribute};
 pub use wait::{eventually, eventually_within};
 
 use chrono::TimeDelta;

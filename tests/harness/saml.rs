@@ -1,11 +1,11 @@
-//! A small identity provider, which says what a test wants it to say, and a browser that carries its messages.
+//! A small identity provider, which says what a test wants it to say.
 //!
 //! It writes what it signs in canonical form, so that it takes no canonicalization: a digest of the text is the digest. Providers
 //! that others wrote are tested elsewhere; this one is for what follows from an assertion.
 
 use std::io::Read;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -18,13 +18,13 @@ use openssl::rsa::Rsa;
 use openssl::sha::sha256;
 use openssl::sign::Signer;
 use openssl::x509::{X509, X509NameBuilder};
-use reqwest::Method;
 use serde_json::{Value, json};
 use tenantry_shared::clock::Clock;
 
-use crate::{Answer, Caller};
+use crate::Caller;
 
 const RSA_SHA256: &str = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256";
+const SAML: &str = "xmlns:saml=\"urn:oasis:names:tc:SAML:2.0:assertion\"";
 const PERSISTENT: &str = "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent";
 
 /// Keys take long to make, and tests don't tell them apart but by which connection has which: two are enough.
@@ -75,6 +75,24 @@ impl Key {
         format!(
             "<ds:Signature {namespace}><ds:SignedInfo>{content}<ds:SignatureValue>{value}</ds:SignatureValue></ds:Signature>"
         )
+    }
+}
+
+/// A message in canonical form, in two parts: a signature goes between them.
+struct Canonical {
+    id: String,
+    start: String,
+    rest: String,
+}
+
+impl Canonical {
+    fn plain(&self) -> String {
+        format!("{}{}", self.start, self.rest)
+    }
+
+    /// With its signature in it, base64.
+    fn signed(&self, key: &Key) -> String {
+        BASE64.encode(format!("{}{}{}", self.start, key.signature(&self.id, &self.plain()), self.rest))
     }
 }
 
@@ -183,12 +201,34 @@ impl IdentityProvider {
 
     /// Connects it to an administrator's organization, with keys of that if it has none; `settings` are added to the fields.
     pub async fn connect(&self, admin: &Caller, settings: Value) -> Connected {
-        if admin.get("/saml/certificate").await.status == 404 {
-            admin.post("/saml/keys", json!({ "key_size": 2048 })).await.created();
-        }
         let mut fields = self.fields();
         for (name, value) in settings.as_object().into_iter().flatten() {
             fields[name] = value.clone();
+        }
+        self.connect_with(admin, fields).await
+    }
+
+    /// The same by its metadata, in which it wants logout messages by forms and by nothing else.
+    pub async fn connect_with_logout_by_form(&self, admin: &Caller) -> Connected {
+        let base = self.entity_id.trim_end_matches("metadata");
+        let certificate = BASE64.encode(self.key.certificate.to_der().expect("DER"));
+        let metadata = format!(
+            "<md:EntityDescriptor xmlns:md=\"urn:oasis:names:tc:SAML:2.0:metadata\" entityID=\"{}\"><md:IDPSSODescriptor \
+             protocolSupportEnumeration=\"urn:oasis:names:tc:SAML:2.0:protocol\"><md:KeyDescriptor use=\"signing\"><ds:KeyInfo \
+             xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\"><ds:X509Data><ds:X509Certificate>{certificate}</ds:X509Certificate>\
+             </ds:X509Data></ds:KeyInfo></md:KeyDescriptor><md:SingleLogoutService \
+             Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST\" Location=\"{base}slo\"/><md:SingleSignOnService \
+             Binding=\"urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect\" Location=\"{base}sso\"/></md:IDPSSODescriptor>\
+             </md:EntityDescriptor>",
+            self.entity_id
+        );
+        let body = json!({ "name": "Company", "metadata_xml": metadata, "jit_provisioning": true });
+        self.connect_with(admin, body).await
+    }
+
+    async fn connect_with(&self, admin: &Caller, fields: Value) -> Connected {
+        if admin.get("/saml/certificate").await.status == 404 {
+            admin.post("/saml/keys", json!({ "key_size": 2048 })).await.created();
         }
         let connection = admin.post("/saml/connections", fields).await.created();
         let text = |value: &Value| value.as_str().expect("text").to_owned();
@@ -277,38 +317,52 @@ impl Connected {
     /// The query of a logout request, signed: the person of this name signed out there, in these sessions, or in all.
     #[must_use]
     pub fn logout_query(&self, name_id: &str, indexes: &[&str]) -> String {
-        let (provider, now) = (&self.provider, self.provider.now());
-        let indexes: String =
-            indexes.iter().map(|index| format!("<samlp:SessionIndex>{index}</samlp:SessionIndex>")).collect();
-        let xml = format!(
-            "<samlp:LogoutRequest xmlns:samlp=\"urn:oasis:names:tc:SAML:2.0:protocol\" \
-             xmlns:saml=\"urn:oasis:names:tc:SAML:2.0:assertion\" ID=\"{}\" Version=\"2.0\" IssueInstant=\"{}\" \
-             Destination=\"{}\" NotOnOrAfter=\"{}\"><saml:Issuer>{}</saml:Issuer>\
-             <saml:NameID Format=\"{PERSISTENT}\">{}</saml:NameID>{indexes}</samlp:LogoutRequest>",
-            fresh_id(),
-            instant(now),
-            self.address("slo"),
-            instant(now + TimeDelta::minutes(5)),
-            provider.entity_id,
-            escaped(name_id)
-        );
-        self.signed_query("SAMLRequest", &xml, "their-state")
+        self.signed_query("SAMLRequest", &self.logout_request(name_id, indexes).plain(), "their-state")
+    }
+
+    /// The same as the value of a form's field: the signature is in the message.
+    #[must_use]
+    pub fn logout_form(&self, name_id: &str, indexes: &[&str]) -> String {
+        self.logout_request(name_id, indexes).signed(&self.provider.key)
     }
 
     /// The query of an answer to a logout request of ours.
     #[must_use]
     pub fn logout_answer(&self, in_response_to: &str, relay_state: &str) -> String {
-        let xml = format!(
-            "<samlp:LogoutResponse xmlns:samlp=\"urn:oasis:names:tc:SAML:2.0:protocol\" \
-             xmlns:saml=\"urn:oasis:names:tc:SAML:2.0:assertion\" ID=\"{}\" Version=\"2.0\" IssueInstant=\"{}\" \
-             Destination=\"{}\" InResponseTo=\"{in_response_to}\"><saml:Issuer>{}</saml:Issuer><samlp:Status>\
-             <samlp:StatusCode Value=\"urn:oasis:names:tc:SAML:2.0:status:Success\"/></samlp:Status></samlp:LogoutResponse>",
-            fresh_id(),
-            instant(self.provider.now()),
+        self.signed_query("SAMLResponse", &self.logout_response(in_response_to).plain(), relay_state)
+    }
+
+    /// The same as the value of a form's field.
+    #[must_use]
+    pub fn logout_answer_form(&self, in_response_to: &str) -> String {
+        self.logout_response(in_response_to).signed(&self.provider.key)
+    }
+
+    fn logout_request(&self, name_id: &str, indexes: &[&str]) -> Canonical {
+        let index = |index: &&str| format!("<samlp:SessionIndex>{index}</samlp:SessionIndex>");
+        let indexes: String = indexes.iter().map(index).collect();
+        let name = format!("<saml:NameID {SAML} Format=\"{PERSISTENT}\">{}</saml:NameID>", escaped(name_id));
+        let ends = instant(self.provider.now() + TimeDelta::minutes(5));
+        self.message("LogoutRequest", &format!(" NotOnOrAfter=\"{ends}\""), "", format!("{name}{indexes}"))
+    }
+
+    fn logout_response(&self, in_response_to: &str) -> Canonical {
+        let status = "<samlp:Status><samlp:StatusCode Value=\"urn:oasis:names:tc:SAML:2.0:status:Success\"></samlp:StatusCode>\
+                      </samlp:Status>";
+        self.message("LogoutResponse", "", &format!(" InResponseTo=\"{in_response_to}\""), status.to_owned())
+    }
+
+    /// A message to our logout service. What is said after `IssueInstant`, and before it, in the order of canonical form.
+    fn message(&self, element: &str, after: &str, before: &str, rest: String) -> Canonical {
+        let (id, provider) = (fresh_id(), &self.provider);
+        let start = format!(
+            "<samlp:{element} xmlns:samlp=\"urn:oasis:names:tc:SAML:2.0:protocol\" Destination=\"{}\" ID=\"{id}\"{before} \
+             IssueInstant=\"{}\"{after} Version=\"2.0\"><saml:Issuer {SAML}>{}</saml:Issuer>",
             self.address("slo"),
-            self.provider.entity_id
+            instant(provider.now()),
+            provider.entity_id
         );
-        self.signed_query("SAMLResponse", &xml, relay_state)
+        Canonical { id, start, rest: format!("{rest}</samlp:{element}>") }
     }
 
     fn signed_query(&self, field: &str, xml: &str, relay_state: &str) -> String {
@@ -325,130 +379,5 @@ impl Connected {
         );
         let signature = self.provider.key.sign(query.as_bytes());
         format!("{query}&Signature={}", coded(&signature))
-    }
-}
-
-/// A message of ours on its way through a browser.
-#[derive(Clone, Debug)]
-pub struct Message {
-    /// Where to.
-    pub url: url::Url,
-    /// Its XML.
-    pub xml: String,
-    /// Its id.
-    pub id: String,
-    /// What comes back with the answer.
-    pub relay_state: String,
-}
-
-impl Message {
-    /// Reads it from the address that a browser is sent to.
-    ///
-    /// # Panics
-    /// If there is none.
-    #[must_use]
-    pub fn of_address(address: &str) -> Self {
-        let url = url::Url::parse(address).unwrap_or_else(|e| panic!("{address:?} is no address: {e}"));
-        let field = |names: &[&str]| {
-            let found = url.query_pairs().find(|(name, _)| names.contains(&name.as_ref()));
-            found.map(|(_, value)| value.into_owned()).unwrap_or_default()
-        };
-        let message = field(&["SAMLRequest", "SAMLResponse"]);
-        let deflated = BASE64.decode(message).unwrap_or_else(|e| panic!("{address} holds no message: {e}"));
-        let mut xml = String::new();
-        flate2::read::DeflateDecoder::new(&*deflated).read_to_string(&mut xml).expect("a deflated message");
-        let id = attribute(&xml, "ID");
-        Self { relay_state: field(&["RelayState"]), id, xml, url }
-    }
-}
-
-/// The first attribute of this name in a message.
-#[must_use]
-pub fn attribute(xml: &str, name: &str) -> String {
-    let (_, rest) = xml.split_once(&format!(" {name}=\"")).unwrap_or_else(|| panic!("no {name} in {xml}"));
-    rest.split('"').next().unwrap_or_default().to_owned()
-}
-
-/// A browser that has cookies and follows nothing by itself.
-#[derive(Clone, Debug)]
-pub struct Tab {
-    anonymous: Caller,
-    cookies: Arc<Mutex<Vec<(String, String)>>>,
-}
-
-impl Tab {
-    /// A new one.
-    #[must_use]
-    pub fn new(anonymous: Caller) -> Self {
-        Self { anonymous, cookies: Arc::default() }
-    }
-
-    /// Its cookies, as it sends them.
-    #[must_use]
-    pub fn cookies(&self) -> String {
-        let cookies = self.cookies.lock().expect("cookies");
-        cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
-    }
-
-    fn take_cookies(&self, answer: &Answer) {
-        let mut cookies = self.cookies.lock().expect("cookies");
-        for set in answer.headers.get_all("set-cookie") {
-            let set = set.to_str().expect("text");
-            let (name, value) = set.split(';').next().and_then(|pair| pair.split_once('=')).expect("a cookie");
-            cookies.retain(|(known, _)| known != name);
-            if !value.is_empty() {
-                cookies.push((name.to_owned(), value.to_owned()));
-            }
-        }
-    }
-
-    /// Opens an address.
-    pub async fn open(&self, address: &str) -> Answer {
-        let call = self.anonymous.get(address).header("accept", "text/html").header("cookie", &self.cookies());
-        let answer = call.await;
-        self.take_cookies(&answer);
-        answer
-    }
-
-    /// Posts a form, as a page of this origin would; `null` for one of another site.
-    pub async fn post(&self, address: &str, fields: &[(&str, &str)], origin: &str) -> Answer {
-        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let call = self.anonymous.call(Method::POST, address).body("application/x-www-form-urlencoded", body);
-        let call = call.header("origin", origin).header("cookie", &self.cookies()).header("accept", "text/html");
-        let answer = call.await;
-        self.take_cookies(&answer);
-        answer
-    }
-
-    /// Begins to sign in through a connection: what is asked of the identity provider.
-    pub async fn ask(&self, connected: &Connected) -> Message {
-        let answer = self.open(&connected.address(&format!("login?connection={}", connected.id))).await;
-        assert_eq!(answer.status, 302, "{}", answer.whole());
-        Message::of_address(answer.header("location"))
-    }
-
-    /// Brings an answer of the identity provider.
-    pub async fn bring(&self, connected: &Connected, response: &str, relay_state: &str) -> Answer {
-        let fields = [("SAMLResponse", response), ("RelayState", relay_state)];
-        self.post(&connected.address("acs"), &fields, "null").await
-    }
-
-    /// Signs in, all the way.
-    pub async fn sign_in(&self, connected: &Connected, said: &Said) -> Answer {
-        let asked = self.ask(connected).await;
-        self.bring(connected, &connected.response(said, Some(&asked.id)), &asked.relay_state).await
-    }
-
-    /// Whoever is signed in in it, as a caller of the API.
-    ///
-    /// # Panics
-    /// If nobody is.
-    pub async fn caller(&self, slug: &str) -> Caller {
-        let token = {
-            let cookies = self.cookies.lock().expect("cookies");
-            let found = cookies.iter().find(|(name, _)| name == "tenantry");
-            found.unwrap_or_else(|| panic!("nobody is signed in: {cookies:?}")).1.clone()
-        };
-        self.anonymous.signed_in(slug, &json!({ "token": token })).await
     }
 }

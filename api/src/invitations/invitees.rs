@@ -11,7 +11,7 @@ use super::wire::{AcceptIn, AcceptOut, LinkIn, PreviewOut, SignInFirst, Welcome}
 use crate::app::App;
 use crate::auth::From;
 use crate::input::Body;
-use crate::pages::sign_in_page;
+use crate::pages::accept_page;
 use crate::problem::ApiResult;
 use crate::reply::NoContent;
 
@@ -50,7 +50,8 @@ impl Api {
     /// Makes the user, with the invited role, groups and teams, and signs in. Once. Errors as `preview_invitation`; 400 for a
     /// password that is not good; 409 `already_member`; 429 `too_many_attempts`.
     ///
-    /// Where the organization demands single sign-on, 200 names the address where the invitee signs in: doing so accepts.
+    /// Where the organization demands single sign-on, 200 names the address of the page that leads the invitee to his company:
+    /// signing in there accepts. It holds the link's token.
     #[oai(path = "/invitations/accept", method = "post", operation_id = "accept_invitation")]
     async fn accept(&self, app: Data<&App>, from: From, body: Body<AcceptIn>) -> ApiResult<Welcome> {
         let AcceptIn { token, first_name, last_name, password } = body.0;
@@ -63,8 +64,8 @@ impl Api {
                 expiry: session.expires_at,
                 organization: organization_slug,
             })),
-            Accepted::SignIn { organization_slug, email } => Welcome::SignIn(Json(SignInFirst {
-                sign_in_url: app.public_url.join(&sign_in_page(&organization_slug, &email)),
+            Accepted::ByCompany { organization_slug } => Welcome::SignIn(Json(SignInFirst {
+                sign_in_url: app.public_url.join(&accept_page(&token)),
                 organization: organization_slug,
             })),
         })

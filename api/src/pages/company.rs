@@ -62,6 +62,7 @@ pub(super) async fn acs(visit: Visit, Path(slug): Path<String>, form: ForeignFor
     };
     match saml::receive(&visit.app.sso(), &slug, &posted, visit.origin.clone()).await? {
         Outcome::SignedIn { session, return_to } => Ok(visit.begin_session_at(&session, &return_to).await),
+        Outcome::Connected { return_to } => Ok(see_other(&return_to)),
         Outcome::Tested(result) => show_test(&visit, &result),
     }
 }

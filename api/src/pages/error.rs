@@ -35,7 +35,7 @@ impl Way {
 }
 
 /// Codes that have words of their own, `error.<code>_title` and `_text`, and the way on from there.
-const KNOWN: [(&str, Way); 23] = [
+const KNOWN: [(&str, Way); 28] = [
     ("invitation_expired", Way::None),
     ("invitation_revoked", Way::None),
     ("invitation_superseded", Way::None),
@@ -52,6 +52,11 @@ const KNOWN: [(&str, Way); 23] = [
     ("sso_again", Way::SignIn),
     ("sso_no_account", Way::SignIn),
     ("sso_account_ended", Way::None),
+    ("sso_identity_taken", Way::Home),
+    ("sso_other_account", Way::Home),
+    ("sso_other_address", Way::None),
+    ("sso_invitation_over", Way::None),
+    ("only_way_in", Way::Home),
     ("sso_logout_refused", Way::Home),
     ("saml_key_unreadable", Way::SignIn),
     ("second_factor_unreadable", Way::SignIn),

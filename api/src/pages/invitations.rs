@@ -6,14 +6,17 @@ use poem::{Response, handler};
 use tenantry_shared::Error;
 use tenantry_shared::error::FieldError;
 use tenantry_shared::invitations::{self, Accept, Accepted, Preview};
+use tenantry_shared::saml::{self, Choice, Ways};
 use tenantry_shared::users::PersonName;
+use uuid::Uuid;
 
+use super::company;
 use super::cookies::Kind;
 use super::forms::Form;
 use super::render;
 use super::visit::{Visit, branding, field_errors, see_other, wrong_fields};
 use super::words::Words;
-use crate::problem::ApiResult;
+use crate::problem::{ApiResult, Problem};
 
 /// What the invitee has typed so far, and what was wrong with it.
 #[derive(Default)]
@@ -40,9 +43,8 @@ pub(super) async fn accept(visit: Visit, form: Form) -> ApiResult<Response> {
     // he thought about a password.
     let token = form.get("token");
     match try_accept(&visit, &form, token).await {
-        Ok(Accepted::SignIn { organization_slug, email }) => {
-            Ok(see_other(&super::sign_in_page(&organization_slug, &email)))
-        }
+        // Demanded since he opened the page: it shows the other way now.
+        Ok(Accepted::ByCompany { .. }) => show(&visit, token, &Typed::default()).await,
         Ok(Accepted::In { session, .. }) => {
             let mut response = visit.begin_session(&session).await;
             visit.forget(Kind::Invitation, &mut response);
@@ -56,6 +58,17 @@ pub(super) async fn accept(visit: Visit, form: Form) -> ApiResult<Response> {
     }
 }
 
+/// `POST /invitations/accept/company`: on to his company, where he shows that he is whom it was sent to.
+#[handler]
+pub(super) async fn accept_by_company(visit: Visit, form: Form) -> ApiResult<Response> {
+    let connection = form.get("connection").parse::<Uuid>().map_err(|_| Problem::not_found())?.into();
+    let (app, browser) = (&visit.app, visit.company_browser()?);
+    let origin = visit.origin.clone();
+    let asked =
+        saml::ask_with_invitation(&app.sso(), &app.links, form.get("token"), connection, &browser, origin).await;
+    company::go_on(&visit, &browser, visit.of_link(asked).await?)
+}
+
 async fn try_accept(visit: &Visit, form: &Form, token: &str) -> Result<Accepted, Error> {
     let name = PersonName::check(form.get("first_name"), form.get("last_name"))?;
     let new = Accept { name, password: form.secret("password") };
@@ -67,9 +80,13 @@ async fn try_accept(visit: &Visit, form: &Form, token: &str) -> Result<Accepted,
 async fn show(visit: &Visit, token: &str, typed: &Typed<'_>) -> ApiResult<Response> {
     let preview = visit.of_link(invitations::preview(&visit.app.db, &visit.app.links, token).await).await?;
     let words = visit.words(&preview.locale);
+    let (slug, email) = (&preview.organization_slug, &preview.invitee_identifier);
+    let ways = saml::ways_in(&visit.app.db, slug, email, &visit.app.platform_slug).await?;
     let values = context! {
         ..described(&preview, words, token),
         ..context! {
+            is_sso_required => preview.is_sso_required,
+            companies => companies(&ways),
             first_name => typed.first_name,
             last_name => typed.last_name,
             min_length => preview.password_min_length,
@@ -80,6 +97,13 @@ async fn show(visit: &Visit, token: &str, typed: &Typed<'_>) -> ApiResult<Respon
     render::page(words, "accept.html", status, values)
 }
 
+/// The companies that can speak for the invitee.
+fn companies(ways: &Ways) -> Value {
+    let can_speak = |choice: &&Choice| ways.bound.is_none_or(|bound| bound == choice.id);
+    let shown = |choice: &Choice| context! { id => choice.id.to_string(), name => &*choice.name };
+    ways.connections.iter().filter(can_speak).map(shown).collect()
+}
+
 fn described(preview: &Preview, words: &Words, token: &str) -> Value {
     context! {
         token,
@@ -87,8 +111,6 @@ fn described(preview: &Preview, words: &Words, token: &str) -> Value {
         inviter => preview.inviter.as_deref(),
         role => preview.role.as_deref().map(|role| words.role(role)),
         message => preview.message.as_deref(),
-        sign_in_address => preview.is_sso_required
-            .then(|| super::sign_in_page(&preview.organization_slug, &preview.invitee_identifier)),
         valid_until => words.date_time(preview.valid_until),
         valid_until_machine => preview.valid_until.to_rfc3339(),
         ..branding(&preview.organization_name, &preview.branding)

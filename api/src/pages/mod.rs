@@ -6,6 +6,7 @@
 mod accent;
 mod assets;
 mod company;
+mod company_accounts;
 mod cookies;
 mod error;
 mod forms;
@@ -31,6 +32,9 @@ const CONTINUE_WITH_TOKEN: &str = "/sign-in/with-token/continue";
 const SIGN_IN_CODE: &str = "/sign-in/code";
 const SIGN_OUT: &str = "/sign-out";
 const ACCEPT: &str = "/invitations/accept";
+const ACCEPT_BY_COMPANY: &str = "/invitations/accept/company";
+const CONNECT: &str = "/company-accounts/connect";
+const DISCONNECT: &str = "/company-accounts/disconnect";
 const DECLINE: &str = "/invitations/decline";
 const DECLINED: &str = "/invitations/declined";
 const ASK_RESET: &str = "/password-reset";
@@ -42,7 +46,7 @@ const STOP_REMINDERS: &str = "/reminders/stop";
 const REMINDERS_STOPPED: &str = "/reminders/stopped";
 
 /// Where pages are: errors there are pages too, whatever the client says it likes.
-const ALL: [&str; 17] = [
+const ALL: [&str; 20] = [
     HOME,
     SIGN_IN,
     SIGN_IN_PASSWORD,
@@ -50,7 +54,10 @@ const ALL: [&str; 17] = [
     CONTINUE_WITH_TOKEN,
     SIGN_IN_CODE,
     SIGN_OUT,
+    CONNECT,
+    DISCONNECT,
     ACCEPT,
+    ACCEPT_BY_COMPANY,
     DECLINE,
     DECLINED,
     ASK_RESET,
@@ -62,9 +69,9 @@ const ALL: [&str; 17] = [
     REMINDERS_STOPPED,
 ];
 
-/// Where someone signs in to an organization, with his address filled in.
-pub(crate) fn sign_in_page(slug: &str, email: &str) -> String {
-    visit::address(SIGN_IN, &[("organization", slug), ("login_hint", email)])
+/// Where an invitee accepts, by the token of his link.
+pub(crate) fn accept_page(token: &str) -> String {
+    visit::address(ACCEPT, &[("token", token)])
 }
 
 /// What a path outside of the document takes.
@@ -73,7 +80,7 @@ pub(crate) fn methods(path: &str) -> &'static str {
         return methods;
     }
     match path {
-        SIGN_OUT | CONTINUE_WITH_TOKEN => "POST",
+        SIGN_OUT | CONTINUE_WITH_TOKEN | CONNECT | DISCONNECT | ACCEPT_BY_COMPANY => "POST",
         SIGN_IN | SIGN_IN_PASSWORD | SIGN_IN_WITH_TOKEN | SIGN_IN_CODE | ACCEPT | DECLINE | ASK_RESET
         | CONFIRM_RESET | CHANGE_PASSWORD | SECOND_FACTOR | STOP_REMINDERS => "GET, HEAD, POST",
         _ => "GET, HEAD",
@@ -90,7 +97,10 @@ pub(crate) fn routes() -> Route {
         .at(CONTINUE_WITH_TOKEN, post(hand_over::sign_in))
         .at(SIGN_IN_CODE, get(sessions::ask_code).post(sessions::enter_code))
         .at(SIGN_OUT, post(sessions::sign_out))
+        .at(CONNECT, post(company_accounts::connect))
+        .at(DISCONNECT, post(company_accounts::disconnect))
         .at(ACCEPT, get(invitations::ask).post(invitations::accept))
+        .at(ACCEPT_BY_COMPANY, post(invitations::accept_by_company))
         .at(DECLINE, get(invitations::ask_decline).post(invitations::decline))
         .at(DECLINED, get(invitations::declined))
         .at(ASK_RESET, get(passwords::ask).post(passwords::request))

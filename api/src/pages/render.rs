@@ -155,13 +155,18 @@ mod tests {
             organization => evil, accent => "0b6e4f", logo => (), inviter => evil, token => evil, email => evil, role => evil,
             message => evil, valid_until => evil, valid_until_machine => evil, first_name => evil, last_name => evil,
             min_length => 15, errors, slug => evil, username => evil, notice => "signed_out", is_wrong => true, wait => 30,
-            name => evil, sign_in_address => (), address => evil, action => evil, field => evil, value => evil,
+            name => evil, address => evil, action => evil, field => evil, value => evil,
             relay_state => evil, choices => vec![context! { name => evil, address => evil }], password_address => evil,
             code => evil, failed => (), said => context! { name_id => evil, name_id_format => evil, email => evil, name => evil,
             groups => vec![evil], account => evil, no_account => (),
             attributes => vec![context! { name => evil, values => vec![evil] }] },
             current => evil, is_superuser => true, roles => vec![evil, evil], key => "link_dead", seconds => 9, request_id => evil,
             link => context! { address => "/", label => "continue" }, is_demanded => true, step => "codes",
+            is_sso_required => false, companies => vec![
+                context! { id => evil, name => evil, is_connected => false, has_other_way => false },
+                context! { id => evil, name => evil, is_connected => true, has_other_way => true },
+                context! { id => evil, name => evil, is_connected => true, has_other_way => false },
+            ],
             codes => vec![evil], secret => evil, qr => "", left => 9,
         };
         let pages = TEMPLATES.iter().filter(|(name, _)| !matches!(*name, "base.html" | "parts.html"));

@@ -10,11 +10,11 @@ use tenantry_shared::saml::{self, Choice, Next, Ways};
 use tenantry_shared::sessions::{self, Credentials, Entry};
 use tenantry_shared::{Error, Refusal, organizations, users};
 
-use super::company;
 use super::cookies::Kind;
 use super::forms::Form;
 use super::render;
 use super::visit::{Visit, address, branding, retry_after, see_other};
+use super::{company, company_accounts};
 use crate::problem::ApiResult;
 
 /// What another page may have the sign-in page say: `notice.<it>` in the catalogue.
@@ -34,6 +34,7 @@ pub(super) async fn home(visit: Visit) -> ApiResult<Response> {
     let (mut tx, by) = visit.app.enter_own::<Oneself>(&signed_in).await?;
     let (user, names) = users::current(&mut tx, &by).await?;
     let organization = organizations::get(&mut tx, None, &signed_in.caller.organization_slug).await?;
+    let companies = saml::list_company_accounts(&mut tx, &by).await?;
     tx.commit().await?;
 
     let words = visit.words(user.preferences["lang"].as_str().unwrap_or_default());
@@ -45,6 +46,8 @@ pub(super) async fn home(visit: Visit) -> ApiResult<Response> {
         username => Some(user.username.as_str()).filter(|name| !name.eq_ignore_ascii_case(&user.email)),
         is_superuser => user.is_superuser,
         roles,
+        companies => company_accounts::shown(&companies),
+        notice => visit.notice(&company_accounts::NOTICES),
         ..branding(&organization.name, &organization.branding)
     };
     render::page(words, "home.html", StatusCode::OK, values)

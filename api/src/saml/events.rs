@@ -22,6 +22,8 @@ pub(crate) struct Api;
 pub(crate) enum SamlEventKind {
     /// Someone came to sign in.
     SignIn,
+    /// Someone who was signed in came to connect his company account.
+    Connect,
     /// An administrator tested a connection.
     Test,
     /// A message was about signing out.
@@ -31,6 +33,7 @@ pub(crate) enum SamlEventKind {
 impl SamlEventKind {
     fn from_name(name: &str) -> Self {
         match name {
+            "connect" => Self::Connect,
             "test" => Self::Test,
             "logout" => Self::Logout,
             _ => Self::SignIn,
@@ -40,6 +43,7 @@ impl SamlEventKind {
     fn name(self) -> &'static str {
         match self {
             Self::SignIn => "sign_in",
+            Self::Connect => "connect",
             Self::Test => "test",
             Self::Logout => "logout",
         }

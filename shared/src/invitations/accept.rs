@@ -19,6 +19,7 @@ use crate::outbox::Lane;
 use crate::passwords::{Hasher, Wearer, check_policy, policy_of};
 use crate::secret::{Link, LinkKind, Links};
 use crate::sessions::{self, NewSession};
+use crate::tenant::Tenant;
 use crate::users::{self, PersonName};
 use crate::{teams, user_groups};
 
@@ -59,12 +60,11 @@ pub enum Accepted {
         /// The organization's slug.
         organization_slug: String,
     },
-    /// People sign in through the company's identity provider there; when he does, the invitation is accepted.
-    SignIn {
+    /// People sign in through the company's identity provider there; when he does, coming from the link, the invitation is
+    /// accepted.
+    ByCompany {
         /// The organization's slug.
         organization_slug: String,
-        /// His address.
-        email: String,
     },
 }
 
@@ -86,8 +86,8 @@ struct Open {
 }
 
 impl Open {
-    fn sign_in(self) -> Accepted {
-        Accepted::SignIn { organization_slug: self.slug, email: self.email }
+    fn by_company(self) -> Accepted {
+        Accepted::ByCompany { organization_slug: self.slug }
     }
 }
 
@@ -95,8 +95,21 @@ fn read(links: &Links, token: &str) -> Result<Link, Refusal> {
     links.read(LinkKind::Invitation, token).ok_or_else(link_dead)
 }
 
+/// An invitation that its link led to, without the link's secret.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Carried {
+    pub(crate) id: InvitationId,
+    pub(crate) generation: i32,
+}
+
+impl Carried {
+    fn of(link: &Link) -> Self {
+        Self { id: link.id.into(), generation: link.generation }
+    }
+}
+
 /// The invitation of a link, locked, if it can be decided still.
-async fn get_open(tx: &mut Tx, link: &Link) -> Result<Open> {
+async fn get_open(tx: &mut Tx, carried: Carried) -> Result<Open> {
     let row = sqlx::query!(
         r#"select i.id as "id: InvitationId", i.invitee_identifier, i.role_id as "role_id: RoleId",
                   i.folder_id as "folder_id: FolderId", i.is_superuser, i.invited_by as "invited_by: UserId",
@@ -106,7 +119,7 @@ async fn get_open(tx: &mut Tx, link: &Link) -> Result<Open> {
            where i.organization_id = $1 and i.id = $2 and o.deleted_at is null
            for update of i"#,
         tx.organization_id() as OrganizationId,
-        link.id,
+        carried.id as InvitationId,
         tx.now()
     )
     .fetch_optional(tx.connection())
@@ -121,7 +134,7 @@ async fn get_open(tx: &mut Tx, link: &Link) -> Result<Open> {
         Status::Revoked => {
             return dead("invitation_revoked", "This invitation was taken back. Ask whoever invited you.");
         }
-        Status::Pending | Status::Expired if row.generation != link.generation => {
+        Status::Pending | Status::Expired if row.generation != carried.generation => {
             return dead("invitation_superseded", "A newer mail was sent: use the link in that one.");
         }
         Status::Expired => return dead("invitation_expired", "This invitation has expired. Ask to be invited again."),
@@ -143,7 +156,7 @@ async fn get_open(tx: &mut Tx, link: &Link) -> Result<Open> {
 pub async fn preview(db: &Db, links: &Links, token: &str) -> Result<Preview> {
     let link = read(links, token)?;
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, Origin::default()).await?;
-    let open = get_open(&mut tx, &link).await?;
+    let open = get_open(&mut tx, Carried::of(&link)).await?;
     let preview = sqlx::query_as!(
         Preview,
         r#"select o.name as organization_name, o.slug as organization_slug, o.branding,
@@ -177,9 +190,9 @@ pub async fn accept(
 ) -> Result<Accepted> {
     let link = read(links, token)?;
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin.clone()).await?;
-    let open = get_open(&mut tx, &link).await?;
+    let open = get_open(&mut tx, Carried::of(&link)).await?;
     if open.is_sso_required {
-        return Ok(open.sign_in());
+        return Ok(open.by_company());
     }
     let (min_length, organization) = policy_of(&mut tx).await?;
     // Hashing takes a while: no lock and no connection is held meanwhile.
@@ -195,9 +208,9 @@ pub async fn accept(
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin).await?;
     // Before the invitation's own lock, in the order of whoever deletes the folder or a group it leads to.
     lock(&mut tx).await?;
-    let open = get_open(&mut tx, &link).await?;
+    let open = get_open(&mut tx, Carried::of(&link)).await?;
     if open.is_sso_required {
-        return Ok(open.sign_in());
+        return Ok(open.by_company());
     }
     let user = users::create_invited(&mut tx, &open.email, &accept.name, &hash, open.is_superuser).await?;
     tx.act_as(Actor::User { id: user, name: open.email.clone(), credential: None });
@@ -217,6 +230,26 @@ async fn settle(tx: &mut Tx, open: &Open, user: UserId) -> Result<()> {
     tx.audit(event.with(json!({ "user": user }))).await
 }
 
+/// What a link leads to, if the invitation can be decided still.
+pub(crate) async fn follow(db: &Db, links: &Links, token: &str) -> Result<(Tenant, Carried)> {
+    let link = read(links, token)?;
+    let mut tx = db.begin(&link.tenant, Actor::Anonymous, Origin::default()).await?;
+    get_open(&mut tx, Carried::of(&link)).await?;
+    tx.commit().await?;
+    Ok((link.tenant.clone(), Carried::of(&link)))
+}
+
+/// The address that an invitation was sent to, whatever became of it.
+pub(crate) async fn find_address(tx: &mut Tx, id: InvitationId) -> Result<Option<String>> {
+    Ok(sqlx::query_scalar!(
+        "select invitee_identifier from invitations where organization_id = $1 and id = $2",
+        tx.organization_id() as OrganizationId,
+        id as InvitationId
+    )
+    .fetch_optional(tx.connection())
+    .await?)
+}
+
 /// An invitation of someone who comes from his company's identity provider.
 #[derive(Debug)]
 pub(crate) struct Awaited(Open);
@@ -226,6 +259,14 @@ impl Awaited {
     pub(crate) fn is_for_superuser(&self) -> bool {
         self.0.is_superuser
     }
+}
+
+/// The invitation whose link someone followed to his company, locked. Under the lock of the organization's rights.
+///
+/// Errors: 404 `link_dead`; 409 `invitation_accepted`, `invitation_declined`, `invitation_revoked`, `invitation_superseded`,
+/// `invitation_expired`.
+pub(crate) async fn get_awaited(tx: &mut Tx, carried: Carried) -> Result<Awaited> {
+    Ok(Awaited(get_open(tx, carried).await?))
 }
 
 /// The pending invitation of an address, if there is one, locked. Under the lock of the organization's rights.
@@ -279,7 +320,7 @@ async fn join_groups(tx: &mut Tx, open: &Open, user: UserId) -> Result<()> {
 pub async fn decline(db: &Db, links: &Links, token: &str, origin: Origin) -> Result<()> {
     let link = read(links, token)?;
     let mut tx = db.begin(&link.tenant, Actor::Anonymous, origin).await?;
-    let open = get_open(&mut tx, &link).await?;
+    let open = get_open(&mut tx, Carried::of(&link)).await?;
     close(&mut tx, open.id, "declined").await?;
     tell(&mut tx, open.id, open.invited_by, Kind::InvitationDeclined, Lane::Interactive).await?;
     tx.audit(Event::new("invitation.declined", "invitation", open.id, &open.email)).await?;

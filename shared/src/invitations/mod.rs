@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub use accept::{Accept, Accepted, Preview, accept, decline, preview};
-pub(crate) use accept::{accept_awaited, find_awaited};
+pub(crate) use accept::{Awaited, Carried, accept_awaited, find_address, find_awaited, follow, get_awaited};
 pub use close::revoke;
 pub(crate) use close::revoke_with_folder;
 pub(crate) use create::invite_first_administrator;

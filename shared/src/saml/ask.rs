@@ -9,6 +9,8 @@ use crate::access::{Actor, Origin};
 use crate::db::Tx;
 use crate::error::{Refusal, Result};
 use crate::ids::SamlConnectionId;
+use crate::invitations;
+use crate::secret::Links;
 use crate::tenant::Tenant;
 
 /// How a browser gets to an identity provider with a message.
@@ -57,11 +59,8 @@ pub async fn ask(sso: &Sso<'_>, asked: &Asked<'_>, origin: Origin) -> Result<Opt
     };
     let connection = connection.ok_or_else(Refusal::not_found)?;
     let new = NewRequest {
-        connection: connection.id.into(),
-        purpose: Purpose::SignIn,
-        browser: asked.browser,
         return_to: asked.return_to,
-        user: None,
+        ..NewRequest::new(connection.id.into(), Purpose::SignIn, asked.browser)
     };
     send(sso, tx, &connection, &new).await.map(Some)
 }
@@ -75,17 +74,31 @@ pub async fn ask_for_test(sso: &Sso<'_>, slug: &str, token: &str, browser: &Brow
     let mut tx = sso.db.begin(&tenant, Actor::Anonymous, origin).await?;
     let (connection, user) = test_sign_in::open(&mut tx, token).await?;
     let connection = connections::find(&mut tx, connection).await?.ok_or_else(Refusal::not_found)?;
-    let new = NewRequest {
-        connection: connection.id.into(),
-        purpose: Purpose::Test,
-        browser,
-        return_to: "/",
-        user: Some(user),
-    };
+    let new = NewRequest { user: Some(user), ..NewRequest::new(connection.id.into(), Purpose::Test, browser) };
     send(sso, tx, &connection, &new).await
 }
 
-async fn send(sso: &Sso<'_>, mut tx: Tx, connection: &Connection, new: &NewRequest<'_>) -> Result<Way> {
+/// The same for an invitee, by the link that he was mailed: the invitation is accepted when he comes back as whom it was sent to.
+///
+/// Errors: those of the link; 404; 429 `too_many_attempts`.
+pub async fn ask_with_invitation(
+    sso: &Sso<'_>,
+    links: &Links,
+    token: &str,
+    connection: SamlConnectionId,
+    browser: &Browser,
+    origin: Origin,
+) -> Result<Way> {
+    sso.limiter.company_sign_in(&origin).await?;
+    let (tenant, carried) = invitations::follow(sso.db, links, token).await?;
+    let mut tx = sso.db.begin(&tenant, Actor::Anonymous, origin).await?;
+    let connection = connections::find_active(&mut tx, connection).await?.ok_or_else(Refusal::not_found)?;
+    let new =
+        NewRequest { invitation: Some(carried), ..NewRequest::new(connection.id.into(), Purpose::SignIn, browser) };
+    send(sso, tx, &connection, &new).await
+}
+
+pub(super) async fn send(sso: &Sso<'_>, mut tx: Tx, connection: &Connection, new: &NewRequest<'_>) -> Result<Way> {
     let own = Own::load(&mut tx, sso).await?;
     let request = requests::begin(&mut tx, new).await?;
     let now = tx.now();
@@ -97,8 +110,9 @@ async fn send(sso: &Sso<'_>, mut tx: Tx, connection: &Connection, new: &NewReque
         issuer: &own.urls.entity_id,
         acs_url: &own.urls.acs_url,
         name_id_format: connection.name_id_format.as_deref(),
-        // A test shows what the provider says now, of whomever the administrator chooses there.
-        force_authn: new.purpose == Purpose::Test,
+        // A test shows what the provider says now, of whomever the administrator chooses there; and who connects his account
+        // shows that it is his, whoever used this browser before.
+        force_authn: matches!(new.purpose, Purpose::Test | Purpose::Connect),
     };
     let message = message.message().map_err(internal)?;
     let is_signed = connection.sign_requests;
@@ -133,8 +147,7 @@ pub(super) async fn travel(
 
 /// Begins a request of ours about a sign-out, and answers it with its id.
 pub(super) async fn begin_logout(tx: &mut Tx, connection: SamlConnectionId, browser: &Browser) -> Result<Request> {
-    let new = NewRequest { connection, purpose: Purpose::Logout, browser, return_to: "/", user: None };
-    requests::begin(tx, &new).await
+    requests::begin(tx, &NewRequest::new(connection, Purpose::Logout, browser)).await
 }
 
 #[cfg(test)]

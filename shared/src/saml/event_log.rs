@@ -42,7 +42,7 @@ impl Listed for SamlEvent {
 /// Which attempts.
 #[derive(Clone, Debug, Default)]
 pub struct SamlEventFilter {
-    /// `sign_in`, `test` or `logout`.
+    /// `sign_in`, `connect`, `test` or `logout`.
     pub kind: Option<String>,
     /// `accepted` or `refused`.
     pub outcome: Option<String>,

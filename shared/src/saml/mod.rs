@@ -4,6 +4,7 @@
 
 mod ask;
 mod choose;
+mod connect;
 mod connections;
 mod event_log;
 mod fetch;
@@ -24,8 +25,9 @@ mod sign_in;
 mod test_sign_in;
 mod workers;
 
-pub use ask::{Asked, Way, ask, ask_for_test, is_own_path};
+pub use ask::{Asked, Way, ask, ask_for_test, ask_with_invitation, is_own_path};
 pub use choose::{Next, Ways, ways_in};
+pub use connect::{CompanyAccount, ask_to_connect, disconnect, list_company_accounts};
 pub use connections::{
     AttributeMapping, Binding, CertificateFacts, Choice, Connection, ConnectionPatch, GroupTarget, MappedGroup,
     NewMapping, Provider, ProviderPatch, Source, change_connection, create_connection, delete_connection, find_active,

@@ -11,6 +11,7 @@ const LONGEST: usize = 500;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     SignIn,
+    Connect,
     Test,
     Logout,
 }
@@ -19,6 +20,7 @@ impl Kind {
     const fn name(self) -> &'static str {
         match self {
             Self::SignIn => "sign_in",
+            Self::Connect => "connect",
             Self::Test => "test",
             Self::Logout => "logout",
         }

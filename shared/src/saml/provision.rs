@@ -12,10 +12,10 @@ use super::refused::{Halt, Refused, Told};
 use crate::access::{Actor, Holder, Permission};
 use crate::audit::Event;
 use crate::db::Tx;
-use crate::email_address::EmailAddress;
+use crate::email_address::{EmailAddress, key};
 use crate::error::{Error, Result};
 use crate::ids::{OrganizationId, SamlConnectionId, UserId};
-use crate::invitations;
+use crate::invitations::{self, Awaited, Carried};
 use crate::{folders, user_groups, users};
 
 /// Someone who comes from an identity provider.
@@ -24,6 +24,8 @@ pub(super) struct Arrival<'a> {
     pub(super) connection: &'a Connection,
     pub(super) said: &'a SignIn,
     pub(super) person: &'a Person,
+    /// The invitation whose link led there.
+    pub(super) invitation: Option<Carried>,
 }
 
 /// An account that someone arrives at.
@@ -37,7 +39,7 @@ pub(super) struct Account {
 }
 
 impl Arrival<'_> {
-    fn connection_id(&self) -> SamlConnectionId {
+    pub(super) fn connection_id(&self) -> SamlConnectionId {
         self.connection.id.into()
     }
 
@@ -62,6 +64,19 @@ pub(super) async fn lock_known(tx: &mut Tx, arrival: &Arrival<'_>) -> Result<Opt
     .await?)
 }
 
+/// The account of a user, locked.
+pub(super) async fn lock_user(tx: &mut Tx, user: UserId) -> Result<Option<Account>> {
+    Ok(sqlx::query_as!(
+        Account,
+        r#"select id as "id: UserId", email, is_active, expiry_date, is_superuser from users
+           where organization_id = $1 and id = $2 for no key update"#,
+        tx.organization_id() as OrganizationId,
+        user as UserId
+    )
+    .fetch_optional(tx.connection())
+    .await?)
+}
+
 /// What has to change in the groups of someone who is known.
 pub(super) async fn moves(tx: &mut Tx, arrival: &Arrival<'_>, account: &Account) -> Result<Moves> {
     group_mapping::moves(tx, arrival.connection_id(), account.id, &arrival.person.groups).await
@@ -70,6 +85,7 @@ pub(super) async fn moves(tx: &mut Tx, arrival: &Arrival<'_>, account: &Account)
 /// Lets someone in, known or not, and puts him where the directory says. Under the lock of the organization's rights, unless he
 /// is known and stays where he is.
 pub(super) async fn admit(tx: &mut Tx, arrival: &Arrival<'_>, known: Option<Account>) -> Result<Account, Halt> {
+    demand_invitee(tx, arrival).await?;
     let account = match known {
         Some(account) => account,
         None => welcome(tx, arrival).await?,
@@ -81,7 +97,7 @@ pub(super) async fn admit(tx: &mut Tx, arrival: &Arrival<'_>, known: Option<Acco
         let moved = group_mapping::apply(tx, account.id, moves).await?;
         note_moves(tx, &account, &moved).await?;
     }
-    sqlx::query!(
+    let used = sqlx::query!(
         "update saml_identities set last_used_at = $4 where organization_id = $1 and connection_id = $2 and name_id = $3",
         tx.organization_id() as OrganizationId,
         arrival.connection_id() as SamlConnectionId,
@@ -90,10 +106,26 @@ pub(super) async fn admit(tx: &mut Tx, arrival: &Arrival<'_>, known: Option<Acco
     )
     .execute(tx.connection())
     .await?;
+    if used.rows_affected() == 0 {
+        let detail = "This identity was disconnected at the same moment.";
+        return Err(Refused::new(Told::Again, "disconnected", detail).into());
+    }
     Ok(account)
 }
 
-fn demand_alive(tx: &Tx, account: &Account) -> Result<(), Refused> {
+/// Whoever followed an invitation's link comes as whom it was sent to, also if he is known: else it is not his.
+async fn demand_invitee(tx: &mut Tx, arrival: &Arrival<'_>) -> Result<(), Halt> {
+    let (Some(carried), Some(email)) = (arrival.invitation, &arrival.person.email) else { return Ok(()) };
+    let address = invitations::find_address(tx, carried.id).await?;
+    if address.is_some_and(|address| key(&address) == email.key()) {
+        return Ok(());
+    }
+    let detail = "The invitation was sent to another address than the assertion says: only whom it was sent to accepts it. Invite \
+                  the person at the address that his company calls him by.";
+    Err(Refused::new(Told::OtherAddress, "invitation_for_another_address", detail).into())
+}
+
+pub(super) fn demand_alive(tx: &Tx, account: &Account) -> Result<(), Refused> {
     let refused = |reason, detail| Err(Refused::new(Told::Ended, reason, detail));
     if !account.is_active {
         return refused("inactive", "The account is not active. An administrator can activate it.");
@@ -129,29 +161,46 @@ async fn welcome(tx: &mut Tx, arrival: &Arrival<'_>) -> Result<Account, Halt> {
         adopt(tx, arrival, email, &account).await?;
         return Ok(account);
     }
-    let may_join = arrival.is_bound(email) || arrival.connection.jit_provisioning;
-    match invitations::find_awaited(tx, email).await? {
-        Some(awaited) if awaited.is_for_superuser() => refused(
+    // The link has shown that the mailbox is his.
+    let is_by_link = arrival.invitation.is_some();
+    match find_invitation(tx, arrival, email).await? {
+        Some(awaited) if awaited.is_for_superuser() && !is_by_link => refused(
             "superuser_by_link",
-            "Who is invited as superuser accepts by the link in the mail: no identity provider makes one.",
+            "Who is invited as superuser accepts by the link in the mail: no identity provider makes one by itself.",
         ),
-        Some(awaited) if may_join => {
-            let account = make(tx, arrival, email).await?;
+        Some(awaited) if is_by_link || arrival.is_bound(email) => {
+            let account = make(tx, arrival, email, awaited.is_for_superuser()).await?;
             invitations::accept_awaited(tx, &awaited, account.id).await?;
             Ok(account)
         }
+        // Whoever can have his company call him by any address must not come by what others were promised.
+        Some(_) => refused(
+            "invitation_by_link",
+            "An invitation waits for this e-mail address, whose domain is not bound to the connection: he accepts it by the link in \
+             the mail, or you bind the domain.",
+        ),
         None if arrival.connection.jit_provisioning => {
-            let account = make(tx, arrival, email).await?;
+            let account = make(tx, arrival, email, false).await?;
             if let Some(group) = arrival.connection.default_group_id {
                 user_groups::add_member(tx, account.id, &[group]).await?;
             }
             Ok(account)
         }
-        _ => refused(
+        None => refused(
             "no_account",
             "There is no account with this NameID or e-mail address that this connection may use, and it makes none. Invite the \
              person and bind the domain of the address to the connection, or switch jit_provisioning on.",
         ),
+    }
+}
+
+/// The invitation whose link he followed, or the one that waits for his address.
+async fn find_invitation(tx: &mut Tx, arrival: &Arrival<'_>, email: &EmailAddress) -> Result<Option<Awaited>, Halt> {
+    let Some(carried) = arrival.invitation else { return Ok(invitations::find_awaited(tx, email).await?) };
+    match invitations::get_awaited(tx, carried).await {
+        Ok(awaited) => Ok(Some(awaited)),
+        Err(Error::Refused(refusal)) => Err(Refused::new(Told::InvitationOver, refusal.code, refusal.detail).into()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -195,18 +244,23 @@ async fn adopt(tx: &mut Tx, arrival: &Arrival<'_>, email: &EmailAddress, account
         return refused("other_name_id", detail);
     }
     if is_privileged(tx, account).await? {
-        let detail = "Superusers, and who holds manage_sso over everything, are not taken over by their address: with \
-                      keep_local_login they go on signing in with their password.";
+        let detail = "Superusers, and who holds manage_sso over everything, are not taken over by their address. Signed in with \
+                      their password, they connect their company account themselves, on the page of their own account.";
         return refused("privileged_account", detail);
     }
     tx.act_as(Actor::User { id: account.id, name: account.email.clone(), credential: None });
-    identify(tx, arrival, account.id).await?;
-    let event = Event::new("user.connected", "user", account.id, &account.email);
-    tx.audit(event.with(of(arrival))).await?;
+    connect(tx, arrival, account).await?;
     Ok(())
 }
 
-async fn has_identity(tx: &mut Tx, connection: SamlConnectionId, user: UserId) -> Result<bool> {
+/// Remembers by which name the connection knows someone who was there before.
+pub(super) async fn connect(tx: &mut Tx, arrival: &Arrival<'_>, account: &Account) -> Result<()> {
+    identify(tx, arrival, account.id).await?;
+    let event = Event::new("user.connected", "user", account.id, &account.email);
+    tx.audit(event.with(of(arrival))).await
+}
+
+pub(super) async fn has_identity(tx: &mut Tx, connection: SamlConnectionId, user: UserId) -> Result<bool> {
     Ok(sqlx::query_scalar!(
         r#"select exists (select from saml_identities where organization_id = $1 and connection_id = $2 and user_id = $3) as "has!""#,
         tx.organization_id() as OrganizationId,
@@ -228,14 +282,15 @@ async fn is_privileged(tx: &mut Tx, account: &Account) -> Result<bool> {
 }
 
 /// Makes an account.
-async fn make(tx: &mut Tx, arrival: &Arrival<'_>, email: &EmailAddress) -> Result<Account, Halt> {
-    let made = users::create_by_provider(tx, email, &arrival.person.name, arrival.is_bound(email)).await;
+async fn make(tx: &mut Tx, arrival: &Arrival<'_>, email: &EmailAddress, is_superuser: bool) -> Result<Account, Halt> {
+    let is_verified = arrival.invitation.is_some() || arrival.is_bound(email);
+    let made = users::create_by_provider(tx, email, &arrival.person.name, is_verified, is_superuser).await;
     let id = made.map_err(|error| match error {
         Error::Refused(refusal) => Refused::new(Told::NoAccount, refusal.code, refusal.detail).into(),
         error => Halt::Trouble(error),
     })?;
     identify(tx, arrival, id).await?;
-    Ok(Account { id, email: email.as_str().to_owned(), is_active: true, expiry_date: None, is_superuser: false })
+    Ok(Account { id, email: email.as_str().to_owned(), is_active: true, expiry_date: None, is_superuser })
 }
 
 /// Remembers by which name the connection knows someone.

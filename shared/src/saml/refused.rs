@@ -25,6 +25,14 @@ pub(super) enum Told {
     NoAccount,
     /// Ask to be let in again.
     Ended,
+    /// Sign in with another company account, or as whoever has this one.
+    Taken,
+    /// Disconnect the other one first.
+    OtherAccount,
+    /// Sign in there as whom the invitation was sent to.
+    OtherAddress,
+    /// Ask for another invitation.
+    InvitationOver,
 }
 
 impl Told {
@@ -39,6 +47,20 @@ impl Told {
             ),
             Self::NoAccount => Refusal::forbidden("sso_no_account", "There is no account for you here."),
             Self::Ended => Refusal::forbidden("sso_account_ended", "Your account here is not active."),
+            Self::Taken => {
+                Refusal::forbidden("sso_identity_taken", "This company account is connected to another user here.")
+            }
+            Self::OtherAccount => {
+                Refusal::forbidden("sso_other_account", "Your account is connected to another account at this company.")
+            }
+            Self::OtherAddress => Refusal::forbidden(
+                "sso_other_address",
+                "The invitation was sent to another address than your company says.",
+            ),
+            Self::InvitationOver => Refusal::forbidden(
+                "sso_invitation_over",
+                "The invitation was accepted, declined, taken back or sent again meanwhile, or its time is over.",
+            ),
         }
     }
 }

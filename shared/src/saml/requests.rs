@@ -7,7 +7,8 @@ use tenantry_saml::message_id;
 
 use crate::db::Tx;
 use crate::error::Result;
-use crate::ids::{OrganizationId, SamlConnectionId, UserId};
+use crate::ids::{InvitationId, OrganizationId, SamlConnectionId, SessionId, UserId};
+use crate::invitations::Carried;
 use crate::secret::{fill_random, sha256};
 
 /// How long someone may take to show his identity provider who he is.
@@ -55,6 +56,8 @@ impl Browser {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     SignIn,
+    /// Someone who is signed in here connects his account there.
+    Connect,
     /// An administrator tries the connection; nobody is signed in.
     Test,
     /// We told that someone signed out here.
@@ -65,6 +68,7 @@ impl Purpose {
     const fn name(self) -> &'static str {
         match self {
             Self::SignIn => "sign_in",
+            Self::Connect => "connect",
             Self::Test => "test",
             Self::Logout => "logout",
         }
@@ -79,8 +83,19 @@ pub(super) struct NewRequest<'a> {
     pub(super) browser: &'a Browser,
     /// A path of ours.
     pub(super) return_to: &'a str,
-    /// Whose test it is.
+    /// Whose test it is, or who connects his account.
     pub(super) user: Option<UserId>,
+    /// The session in which he asked for that.
+    pub(super) session: Option<SessionId>,
+    /// Whose link led here.
+    pub(super) invitation: Option<Carried>,
+}
+
+impl<'a> NewRequest<'a> {
+    /// One that is nobody's yet.
+    pub(super) fn new(connection: SamlConnectionId, purpose: Purpose, browser: &'a Browser) -> Self {
+        Self { connection, purpose, browser, return_to: "/", user: None, session: None, invitation: None }
+    }
 }
 
 /// A request that waits for its answer.
@@ -93,6 +108,9 @@ pub(super) struct Request {
     browser_digest: Vec<u8>,
     pub(super) return_to: String,
     pub(super) user_id: Option<UserId>,
+    session_id: Option<SessionId>,
+    invitation_id: Option<InvitationId>,
+    invitation_generation: Option<i32>,
     pub(super) expires_at: DateTime<Utc>,
 }
 
@@ -103,6 +121,17 @@ impl Request {
 
     pub(super) fn is_for(&self, purpose: Purpose) -> bool {
         self.purpose == purpose.name()
+    }
+
+    /// Who connects his account, and the session in which he asked for it; none if it is for something else.
+    pub(super) fn asker(&self) -> Option<(UserId, SessionId)> {
+        self.user_id.zip(self.session_id).filter(|_| self.is_for(Purpose::Connect))
+    }
+
+    /// The invitation whose link led here.
+    pub(super) fn invitation(&self) -> Option<Carried> {
+        let (id, generation) = self.invitation_id.zip(self.invitation_generation)?;
+        Some(Carried { id, generation })
     }
 }
 
@@ -119,6 +148,9 @@ pub(super) async fn begin(tx: &mut Tx, new: &NewRequest<'_>) -> Result<Request> 
         browser_digest: new.browser.digest(),
         return_to: new.return_to.to_owned(),
         user_id: new.user,
+        session_id: new.session,
+        invitation_id: new.invitation.map(|carried| carried.id),
+        invitation_generation: new.invitation.map(|carried| carried.generation),
         expires_at: tx.now() + ANSWERED_WITHIN,
     };
     sqlx::query!(
@@ -133,8 +165,8 @@ pub(super) async fn begin(tx: &mut Tx, new: &NewRequest<'_>) -> Result<Request> 
     .await?;
     sqlx::query!(
         "insert into saml_requests (organization_id, id, connection_id, purpose, relay_state, browser_digest, return_to,
-             user_id, created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             user_id, session_id, invitation_id, invitation_generation, created_at, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         tx.organization_id() as OrganizationId,
         request.id,
         request.connection_id as SamlConnectionId,
@@ -143,6 +175,9 @@ pub(super) async fn begin(tx: &mut Tx, new: &NewRequest<'_>) -> Result<Request> 
         request.browser_digest,
         request.return_to,
         request.user_id as Option<UserId>,
+        request.session_id as Option<SessionId>,
+        request.invitation_id as Option<InvitationId>,
+        request.invitation_generation,
         tx.now(),
         request.expires_at
     )
@@ -169,7 +204,8 @@ async fn find_by(tx: &mut Tx, id: Option<&str>, relay_state: Option<&str>) -> Re
     Ok(sqlx::query_as!(
         Request,
         r#"select id, connection_id as "connection_id: SamlConnectionId", purpose, relay_state, browser_digest, return_to,
-                  user_id as "user_id: UserId", expires_at
+                  user_id as "user_id: UserId", session_id as "session_id: SessionId",
+                  invitation_id as "invitation_id: InvitationId", invitation_generation, expires_at
            from saml_requests where organization_id = $1 and (id = $2 or relay_state = $3)"#,
         tx.organization_id() as OrganizationId,
         id,
@@ -190,6 +226,21 @@ pub(super) async fn take(tx: &mut Tx, request: &Request) -> Result<bool> {
     .execute(tx.connection())
     .await?;
     Ok(taken.rows_affected() == 1)
+}
+
+/// Ends what others began in a browser to connect their accounts: someone else is signed in there now, and what the identity
+/// provider says next is about him.
+pub(super) async fn end_of_others(tx: &mut Tx, browser: &Browser, user: UserId) -> Result<()> {
+    sqlx::query!(
+        "delete from saml_requests
+         where organization_id = $1 and browser_digest = $2 and purpose = 'connect' and user_id <> $3",
+        tx.organization_id() as OrganizationId,
+        browser.digest(),
+        user as UserId
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
 }
 
 /// Remembers a message by its id until it would be refused for its age. `false` if it was taken before.

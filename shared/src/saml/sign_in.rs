@@ -12,11 +12,12 @@ use super::provision::{self, Account, Arrival};
 use super::refused::{Halt, Refused, Told};
 use super::requests::{self, Browser, Purpose, Request};
 use super::test_sign_in::{self, TestResult};
-use super::{Connection, Sso, connections};
+use super::{Connection, Sso, connect, connections};
 use crate::access::{self, Actor, Origin};
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::error::{Error, Refusal, Result};
+use crate::ids::{SessionId, UserId};
 use crate::sessions::{self, AtProvider, NewSession};
 use crate::tenant::Tenant;
 
@@ -41,13 +42,19 @@ pub enum Outcome {
         /// A path of ours.
         return_to: String,
     },
+    /// His company account is connected to the one that he is signed in to.
+    Connected {
+        /// A path of ours.
+        return_to: String,
+    },
     /// It was an administrator's test.
     Tested(Box<TestResult>),
 }
 
 /// Takes the answer of an identity provider.
 ///
-/// Errors: 403 `sso_refused`, `sso_again`, `sso_no_account`, `sso_account_ended`; 404. Why, is in the list of events.
+/// Errors: 403 `sso_refused`, `sso_again`, `sso_no_account`, `sso_account_ended`, `sso_other_address`, `sso_invitation_over`,
+/// `sso_identity_taken`, `sso_other_account`; 404. Why, is in the list of events.
 pub async fn receive(sso: &Sso<'_>, slug: &str, posted: &Posted<'_>, origin: Origin) -> Result<Outcome> {
     let tenant = Tenant::find(sso.db, slug).await?.ok_or_else(Refusal::not_found)?;
     let counted = sso.limiter.company_message(&origin).await?;
@@ -56,7 +63,8 @@ pub async fn receive(sso: &Sso<'_>, slug: &str, posted: &Posted<'_>, origin: Ori
 }
 
 async fn take(sso: &Sso<'_>, tenant: Tenant, posted: &Posted<'_>, origin: Origin) -> Result<Outcome> {
-    let mut attempt = Attempt { sso, tenant, origin, connection: None, request: None, seen: Seen::default() };
+    let browser = posted.browser;
+    let mut attempt = Attempt { sso, tenant, origin, browser, connection: None, request: None, seen: Seen::default() };
     match attempt.take(posted).await {
         Ok(outcome) => Ok(outcome),
         Err(Halt::Refused(refused)) => attempt.refuse(&refused).await,
@@ -69,6 +77,7 @@ struct Attempt<'a> {
     sso: &'a Sso<'a>,
     tenant: Tenant,
     origin: Origin,
+    browser: Option<&'a Browser>,
     connection: Option<Connection>,
     /// Known to be of this browser.
     request: Option<Request>,
@@ -82,6 +91,19 @@ impl Attempt<'_> {
 
     fn is_test(&self) -> bool {
         self.request.as_ref().is_some_and(|request| request.is_for(Purpose::Test))
+    }
+
+    /// Who connects his account, and in which session.
+    fn asker(&self) -> Option<(UserId, SessionId)> {
+        self.request.as_ref().and_then(Request::asker)
+    }
+
+    fn kind(&self) -> Kind {
+        if self.asker().is_some() { Kind::Connect } else { Kind::SignIn }
+    }
+
+    fn return_to(&self) -> String {
+        self.request.as_ref().map_or_else(|| "/".to_owned(), |request| request.return_to.clone())
     }
 
     async fn take(&mut self, posted: &Posted<'_>) -> Result<Outcome, Halt> {
@@ -220,15 +242,20 @@ impl Attempt<'_> {
     /// the organization's rights, which comes before all others, and was not taken.
     async fn finish(&mut self, connection: &Connection, said: &SignIn, locked: bool) -> Result<Option<Outcome>, Halt> {
         let person = Person::of(said, &connection.attribute_mapping);
-        let arrival = Arrival { connection, said, person: &person };
+        let invitation = self.request.as_ref().and_then(Request::invitation);
+        let arrival = Arrival { connection, said, person: &person, invitation };
         let mut tx = self.begin().await?;
         if locked {
             access::lock(&mut tx).await?;
         }
-        let known = provision::lock_known(&mut tx, &arrival).await?;
+        let known = match self.asker() {
+            Some((user, _)) => provision::lock_user(&mut tx, user).await?,
+            None => provision::lock_known(&mut tx, &arrival).await?,
+        };
         if !locked {
             let is_settled = match &known {
-                Some(account) => !self.is_test() && provision::moves(&mut tx, &arrival, account).await?.are_none(),
+                _ if self.is_test() || self.asker().is_some() => false,
+                Some(account) => provision::moves(&mut tx, &arrival, account).await?.are_none(),
                 None => false,
             };
             if !is_settled {
@@ -237,7 +264,10 @@ impl Attempt<'_> {
         }
         self.consume(&mut tx, connection, said).await?;
         tx.savepoint().await?;
-        let admitted = provision::admit(&mut tx, &arrival, known).await;
+        let admitted = match self.asker() {
+            Some((_, session)) => connect::attach(&mut tx, &arrival, known, session).await,
+            None => provision::admit(&mut tx, &arrival, known).await,
+        };
         let is_kept = admitted.is_ok() && !self.is_test();
         if !matches!(admitted, Err(Halt::Trouble(_))) {
             tx.end_savepoint(is_kept).await?;
@@ -255,7 +285,10 @@ impl Attempt<'_> {
             }
             Ok(account) => account,
         };
-        self.enter(tx, &arrival, &account).await.map(Some)
+        match self.asker() {
+            Some(_) => self.end(tx, account.id, Outcome::Connected { return_to: self.return_to() }).await.map(Some),
+            None => self.enter(tx, &arrival, &account).await.map(Some),
+        }
     }
 
     async fn consume(&self, tx: &mut Tx, connection: &Connection, said: &SignIn) -> Result<(), Halt> {
@@ -284,17 +317,19 @@ impl Attempt<'_> {
         let session = sessions::create_at_provider(&mut tx, account.id, at, said.session_not_on_or_after).await?;
         let event = Event::new("session.created", "user", account.id, &account.email);
         tx.audit(event.with(provision::of(arrival))).await?;
-        let event = NewEvent {
-            kind: Kind::SignIn,
-            refused: None,
-            connection: Some((connection.id.into(), &connection.name)),
-            seen: &self.seen,
-            user: Some(account.id),
-        };
+        if let Some(browser) = self.browser {
+            requests::end_of_others(&mut tx, browser, account.id).await?;
+        }
+        self.end(tx, account.id, Outcome::SignedIn { session, return_to: self.return_to() }).await
+    }
+
+    /// Writes down that all was well, and makes it real.
+    async fn end(&self, mut tx: Tx, user: UserId, outcome: Outcome) -> Result<Outcome, Halt> {
+        let connection = self.connection.as_ref().map(|connection| (connection.id.into(), connection.name.as_str()));
+        let event = NewEvent { kind: self.kind(), refused: None, connection, seen: &self.seen, user: Some(user) };
         noted::note(&mut tx, &event).await?;
         tx.commit().await?;
-        let return_to = self.request.as_ref().map_or_else(|| "/".to_owned(), |request| request.return_to.clone());
-        Ok(Outcome::SignedIn { session, return_to })
+        Ok(outcome)
     }
 
     async fn pass_test(
@@ -347,7 +382,7 @@ impl Attempt<'_> {
         // No more than the limit, or a stranger could fill the disk.
         if self.sso.limiter.may_note_message(&self.tenant) {
             let mut tx = self.begin().await?;
-            self.note(&mut tx, Kind::SignIn, Some((refused.reason, &refused.detail))).await?;
+            self.note(&mut tx, self.kind(), Some((refused.reason, &refused.detail))).await?;
             tx.commit().await?;
         }
         Err(refused.told.refusal().into())

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tenantry_saml::NameId;
 
 use super::{NewSession, SESSION_LASTS, insert, note_login};
+use crate::access::Caller;
 use crate::db::Tx;
 use crate::error::Result;
 use crate::ids::{OrganizationId, SamlConnectionId, SessionId, UserId};
@@ -104,4 +105,19 @@ pub(crate) async fn end_at_provider(
     )
     .fetch_all(tx.connection())
     .await?)
+}
+
+/// Ends the sessions of a caller that began at a provider, but the one that he calls with, and says how many that were.
+pub(crate) async fn end_others_at_provider(tx: &mut Tx, caller: &Caller, connection: SamlConnectionId) -> Result<u64> {
+    let ended = sqlx::query!(
+        "delete from sessions where organization_id = $1 and user_id = $2 and saml_connection_id = $3
+             and id is distinct from $4",
+        tx.organization_id() as OrganizationId,
+        caller.user_id as UserId,
+        connection as SamlConnectionId,
+        caller.session() as Option<SessionId>
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(ended.rows_affected())
 }

@@ -10,7 +10,7 @@ mod steps;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
-pub(crate) use at_provider::{AtProvider, at_provider, create_at_provider, end_at_provider};
+pub(crate) use at_provider::{AtProvider, at_provider, create_at_provider, end_at_provider, end_others_at_provider};
 pub use authenticate::authenticate;
 pub use hand_over::{HandOver, Preview, hand_over, preview_hand_over, take_over};
 pub use list::{Session, end, list};
@@ -146,6 +146,21 @@ async fn lock_user(tx: &mut Tx, user: UserId) -> Result<()> {
     .fetch_optional(tx.connection())
     .await?;
     Ok(())
+}
+
+/// Whether a session of a user's lives. It can't end unseen from here on.
+pub(crate) async fn lives(tx: &mut Tx, user: UserId, session: SessionId) -> Result<bool> {
+    let found = sqlx::query_scalar!(
+        r#"select id as "id: SessionId" from sessions
+           where organization_id = $1 and id = $2 and user_id = $3 and expires_at > $4 for key share"#,
+        tx.organization_id() as OrganizationId,
+        session as SessionId,
+        user as UserId,
+        tx.now()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(found.is_some())
 }
 
 /// Locks the caller, and looks whether he may still call: his credential was found good in an earlier unit of work, and may

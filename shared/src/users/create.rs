@@ -165,8 +165,9 @@ pub(crate) async fn create_by_provider(
     email: &EmailAddress,
     name: &PersonName,
     is_email_verified: bool,
+    is_superuser: bool,
 ) -> Result<UserId> {
-    let new = bare(email.clone(), name.clone(), false);
+    let new = bare(email.clone(), name.clone(), is_superuser);
     let row = Row { new: &new, is_local: false, is_email_verified, password_hash: None };
     let id = insert(tx, &row).await?;
     let event = Event::new("user.created", "user", id, email.as_str());

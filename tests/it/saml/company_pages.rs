@@ -1,6 +1,6 @@
 //! The pages of signing in: the address first, then the password or the company. Pictures are below `target/screenshots/`.
 
-use harness::{Browser, IdentityProvider, PASSWORD, Said, Tab, TestApp};
+use harness::{Browser, IdentityProvider, Message, PASSWORD, Said, Tab, TestApp};
 use serde_json::json;
 
 use super::acme;
@@ -75,25 +75,75 @@ async fn the_pages_of_signing_in_look_right_on_a_phone() {
     let asked = {
         let begun = admin.post(&format!("/saml/connections/{}/test", company.id), json!({})).await.created();
         let answer = tab.open(begun["url"].as_str().expect("an address")).await;
-        posted(&answer.text)
+        Message::of_form(&answer.text)
     };
     let said = Said::of("bob@example.com").with("groups", &["Sales", "Everybody"]).with("givenName", &["Bob"]);
-    let tested = tab.bring(&company, &company.response(&said, Some(&asked.0)), &asked.1).await;
+    let tested = tab.bring(&company, &company.response(&said, Some(&asked.id)), &asked.relay_state).await;
     show(&browser, &app, &tested.text, "company-test").await;
     browser.close().await;
     app.finish().await;
 }
 
-/// Id and RelayState of a request in a page that posts it.
-fn posted(page: &str) -> (String, String) {
-    use base64::Engine;
-    let value = |name: &str| {
-        let (_, rest) =
-            page.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("{name} in {page}"));
-        rest.split('"').next().unwrap_or_default().replace("&#x2f;", "/")
-    };
-    let xml = base64::engine::general_purpose::STANDARD.decode(value("SAMLRequest")).expect("base64");
-    (harness::attribute(&String::from_utf8(xml).expect("text"), "ID"), value("RelayState"))
+#[tokio::test]
+async fn the_pages_of_company_accounts_fit_a_phone_in_every_language() {
+    let app = TestApp::start().await;
+    let (admin, company) = acme(&app, json!({ "name": "Acme Entra ID" })).await;
+    let other = IdentityProvider::new("other", &app.clock);
+    let other =
+        other.connect(&admin, json!({ "name": "Okta for partners and suppliers", "sso_binding": "post" })).await;
+    let page = |path: &str| format!("{}{path}", app.url());
+    let link = app.link_of(&admin, &admin.invite("bob@example.com", "reader").await).await;
+    let browser = Browser::start().await;
+    browser.open(&page("/sign-in/password?organization=acme")).await;
+    browser.fill("E-mail", &admin.email).await;
+    browser.fill("Password", PASSWORD).await;
+    browser.press("Sign in").await;
+    browser.until_it_says("Connect Acme Entra ID").await;
+    let me = format!("(select id from users where email = '{}')", admin.email);
+    let known = format!(
+        "insert into saml_identities (organization_id, connection_id, name_id, user_id, created_at, last_used_at)
+         select organization_id, id, 'me', {me}, now(), now() from saml_connections where id = '{}'",
+        company.id
+    );
+    app.database().execute(&known).await;
+    for language in ["en", "de", "fr"] {
+        let look = async |name: &str| {
+            assert!(browser.content_width().await <= 390, "a phone need not scroll sideways: {name} in {language}");
+            browser.screenshot_of_all(&format!("{name}-{language}")).await;
+            browser.screenshot_on_a_desk(&format!("{name}-{language}-desk")).await;
+        };
+        browser.speak(language).await;
+        for (path, name) in [
+            ("/?notice=connected", "home-companies"),
+            ("/sign-in", "sign-in-address"),
+            ("/sign-in?organization=acme&login_hint=eve@example.com", "sign-in-choose"),
+            (&format!("/v1/saml/acme/login?connection={}", other.id), "company-post"),
+        ] {
+            browser.open(&page(path)).await;
+            look(name).await;
+        }
+        browser.open(&page(&format!("/invitations/accept?token={}", link.token()))).await;
+        look("accept-or-by-company").await;
+        let acs = serde_json::to_string(&company.address("acs")).expect("text");
+        let post = "form.method = 'post'; document.body.append(form); form.submit();";
+        browser.run(&format!("const form = document.createElement('form'); form.action = {acs}; {post}")).await;
+        browser.until_it_says("sso_refused").await;
+        look("company-refused").await;
+    }
+    app.database()
+        .execute("update organizations set sso_required_from = now() - interval '1 day' where slug = 'acme'")
+        .await;
+    for language in ["en", "de", "fr"] {
+        browser.speak(language).await;
+        browser.open(&page(&format!("/invitations/accept?token={}", link.token()))).await;
+        assert!(!browser.has("#password").await && browser.has("#by-company").await, "{}", browser.source().await);
+        browser.screenshot_of_all(&format!("accept-by-company-{language}")).await;
+        browser.open(&page("/")).await;
+        assert!(browser.content_width().await <= 390, "a phone need not scroll sideways: {language}");
+        browser.screenshot_of_all(&format!("home-only-way-{language}")).await;
+    }
+    browser.close().await;
+    app.finish().await;
 }
 
 /// A page that a form led to, with its own style.

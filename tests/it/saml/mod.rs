@@ -3,8 +3,10 @@
 mod accounts;
 mod attacks;
 mod company_pages;
+mod connect;
 mod enforced;
 mod group_mapping;
+mod invited;
 mod logout;
 mod providers;
 mod requests;

@@ -143,3 +143,43 @@ async fn who_signs_out_at_one_end_is_signed_out_at_the_other() {
     browser.close().await;
     app.finish().await;
 }
+
+#[tokio::test]
+async fn a_provider_that_logs_out_by_forms_is_told_by_one_and_tells_by_one() {
+    let (app, provider) = (TestApp::start().await, SimpleSamlPhp::start_with_logout_by_form().await);
+    let admin = app.organization("acme").administrator().await;
+    let connection = connect(&admin, &provider.metadata().await).await;
+    assert_eq!(connection["slo_binding"], "post", "{connection}");
+    // So it sends its own to us: of both ways that our metadata has, it would take the other.
+    let by_form = json!([{
+        "Binding": "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST",
+        "Location": connection["service_provider"]["slo_url"],
+    }]);
+    let mut told = options(true, false, false);
+    told["SingleLogoutService"] = by_form;
+    provider.trust(&metadata(&app, &connection).await, &told);
+    let browser = Browser::start().await;
+
+    sign_in(&browser, &connection, "Login").await;
+    browser.until_it_says("ann@idp.example").await;
+    browser.press("Sign out").await;
+    browser.until_it_says("One step").await;
+    browser.press("Continue").await;
+    browser.until_it_says("You are signed out.").await;
+    assert_eq!(browser.address().await.path(), "/sign-in");
+    let sessions = "select count(*) from sessions where saml_connection_id is not null";
+    assert_eq!(app.database().value(sessions).await, json!(0));
+
+    sign_in(&browser, &connection, "Login").await;
+    browser.until_it_says("ann@idp.example").await;
+    browser.open(&provider.logout_url(&format!("{}/sign-in", app.url()))).await;
+    browser.until_it_says("One step").await;
+    assert_eq!(app.database().value(sessions).await, json!(0), "ended before it is told so");
+    browser.press("Continue").await;
+    browser.until_it_says("E-mail").await;
+    assert_eq!(browser.address().await.path(), "/sign-in", "where it was asked to lead: {}", provider.log());
+    let event = last_event(&admin).await;
+    assert_eq!((&event["kind"], &event["outcome"]), (&json!("logout"), &json!("accepted")), "{event}");
+    browser.close().await;
+    app.finish().await;
+}

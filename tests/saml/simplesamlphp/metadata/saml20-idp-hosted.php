@@ -13,6 +13,7 @@ $metadata[getenv('IDP_URL') . '/idp'] = [
             'Format' => 'urn:oasis:names:tc:SAML:1.1:nameid-format:emailAddress',
         ],
     ],
+    'SingleLogoutServiceBinding' => [getenv('IDP_LOGOUT_BINDING')],
     'sign.logout' => true,
     'validate.logout' => true,
 ];
