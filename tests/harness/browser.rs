@@ -196,6 +196,13 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": [feature] })).await;
     }
 
+    /// Whose browser it is: someone who reads this language.
+    pub async fn speak(&self, language: &str) {
+        let agent = self.run("return navigator.userAgent").await;
+        let speaks = json!({ "userAgent": agent, "acceptLanguage": language });
+        self.devtools("Emulation.setUserAgentOverride", speaks).await;
+    }
+
     async fn resize(&self, height: Value) {
         let size = json!({ "width": WIDTH, "height": height, "deviceScaleFactor": 2, "mobile": true });
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
