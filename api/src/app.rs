@@ -6,6 +6,7 @@ use tenantry_shared::Error;
 use tenantry_shared::access::{Access, Origin, Permit};
 use tenantry_shared::config::PublicUrl;
 use tenantry_shared::db::{Db, Tx};
+use tenantry_shared::email_domains::Resolver;
 use tenantry_shared::limits::Limiter;
 use tenantry_shared::organizations::Operator;
 use tenantry_shared::passwords::Hasher;
@@ -30,6 +31,7 @@ pub(crate) struct App {
     pub(crate) platform_slug: Arc<str>,
     pub(crate) redis: redis::Client,
     pub(crate) saml: SamlTools,
+    pub(crate) resolver: Resolver,
     /// Where it is none, no delivery events are taken.
     pub(crate) email_events_secret: Option<SigningSecret>,
 }

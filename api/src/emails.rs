@@ -79,7 +79,7 @@ pub(crate) struct EmailOut {
     id: Uuid,
     /// Which mail: `invitation`, `welcome`, `password_reset`, `password_changed`, `invitation_accepted`, `invitation_declined`,
     /// `invitation_bounced`, `invitation_reminder`, `account_expiring`, `certificate_expiring`,
-    /// `password_set`, `second_factor_enabled`, `second_factor_removed`.
+    /// `password_set`, `second_factor_enabled`, `second_factor_removed`, `login_url`.
     kind: String,
     /// To whom.
     to: String,

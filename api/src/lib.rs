@@ -21,12 +21,14 @@ mod traced;
 
 mod actors;
 mod audit_events;
+mod email_domains;
 mod email_events;
 mod email_suppressions;
 mod emails;
 mod folders;
 mod invitations;
 mod jobs;
+mod login_urls;
 mod organizations;
 mod passwords;
 mod permissions;
@@ -105,6 +107,7 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
         links: Links::new(&secret_key).map_err(trouble)?,
         sign_in_keys: SignInKeys::new(&secret_keys).map_err(trouble)?,
         saml: saml::SamlTools::new(&public_url, &secret_keys)?,
+        resolver: config.common.resolver()?,
         hasher: Hasher::default(),
         limiter: Limiter::new(&config.limits, &config.redis, &secret_key, clock.clone())?,
         redis: redis.clone(),

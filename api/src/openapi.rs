@@ -14,9 +14,9 @@ use poem_openapi::OpenApiService;
 use serde_json::{Map, Value};
 
 use crate::{
-    actors, audit_events, email_events, email_suppressions, emails, folders, invitations, jobs, organizations,
-    passwords, permissions, personal_access_tokens, role_assignments, roles, saml, sessions, settings, teams, totp,
-    user_groups, user_preferences, users,
+    actors, audit_events, email_domains, email_events, email_suppressions, emails, folders, invitations, jobs,
+    login_urls, organizations, passwords, permissions, personal_access_tokens, role_assignments, roles, saml, sessions,
+    settings, teams, totp, user_groups, user_preferences, users,
 };
 
 const ABOUT: &str = "\
@@ -82,10 +82,10 @@ pub(crate) enum Tags {
 
 /// By what they are about: the framework takes no more than sixteen side by side.
 type Apis = (
-    (organizations::Api, settings::Api, jobs::Api),
+    (organizations::Api, settings::Api, email_domains::Api, jobs::Api),
     (users::Api, actors::Api, user_preferences::Api),
     (folders::Api, roles::Api, role_assignments::Api, user_groups::Api, teams::Api, permissions::Api),
-    (sessions::Api, sessions::own::Api, personal_access_tokens::Api, passwords::Api, totp::Api),
+    (login_urls::Api, sessions::Api, sessions::own::Api, personal_access_tokens::Api, passwords::Api, totp::Api),
     (saml::keys::Api, saml::connections::Api, saml::events::Api, saml::test_sign_ins::Api),
     (invitations::Api, invitations::invitees::Api),
     (emails::Api, email_suppressions::Api, email_events::Api),
@@ -95,10 +95,10 @@ type Apis = (
 /// The operations, as an endpoint to nest at `/v1`.
 pub(crate) fn service() -> OpenApiService<Apis, ()> {
     let apis = (
-        (organizations::Api, settings::Api, jobs::Api),
+        (organizations::Api, settings::Api, email_domains::Api, jobs::Api),
         (users::Api, actors::Api, user_preferences::Api),
         (folders::Api, roles::Api, role_assignments::Api, user_groups::Api, teams::Api, permissions::Api),
-        (sessions::Api, sessions::own::Api, personal_access_tokens::Api, passwords::Api, totp::Api),
+        (login_urls::Api, sessions::Api, sessions::own::Api, personal_access_tokens::Api, passwords::Api, totp::Api),
         (saml::keys::Api, saml::connections::Api, saml::events::Api, saml::test_sign_ins::Api),
         (invitations::Api, invitations::invitees::Api),
         (emails::Api, email_suppressions::Api, email_events::Api),

@@ -5,7 +5,7 @@ use poem::web::Data;
 use poem_openapi::param::{Header, Path};
 use poem_openapi::payload::Json;
 use poem_openapi::types::MaybeUndefined;
-use poem_openapi::{Object, OpenApi};
+use poem_openapi::{Enum, Object, OpenApi};
 use tenantry_shared::Refusal;
 use tenantry_shared::access::ChangeOrganization;
 use tenantry_shared::objects::{self, Kind, Wanted};
@@ -20,6 +20,29 @@ use crate::problem::ApiResult;
 use crate::reply::{Found, etag, if_match};
 
 pub(crate) struct Api;
+
+/// How people who know no more than their address are found, where it is in no proven e-mail domain.
+#[derive(Clone, Copy, Debug, Enum)]
+#[oai(rename_all = "snake_case")]
+pub(crate) enum LoginDiscovery {
+    /// By a mail to the address, which lists its organizations.
+    Domain,
+    /// At once, where the address has one account in all: that tells strangers that it has.
+    Account,
+}
+
+impl LoginDiscovery {
+    fn from_name(name: &str) -> Self {
+        if name == "account" { Self::Account } else { Self::Domain }
+    }
+
+    fn shared(self) -> settings::LoginDiscovery {
+        match self {
+            Self::Domain => settings::LoginDiscovery::Domain,
+            Self::Account => settings::LoginDiscovery::Account,
+        }
+    }
+}
 
 /// What an organization decides for all of its people.
 #[derive(Debug, Object)]
@@ -41,6 +64,8 @@ pub(crate) struct SettingsOut {
     sso_required: bool,
     /// From when on; null where they needn't.
     sso_required_from: Option<DateTime<Utc>>,
+    /// How people who know no more than their address are found.
+    login_discovery: LoginDiscovery,
     #[oai(skip)]
     version: i64,
 }
@@ -56,6 +81,7 @@ impl From<Settings> for SettingsOut {
             locale: settings.locale,
             sso_required: settings.sso_required_from.is_some(),
             sso_required_from: settings.sso_required_from,
+            login_discovery: LoginDiscovery::from_name(&settings.login_discovery),
             version: settings.version,
         }
     }
@@ -85,6 +111,11 @@ pub(crate) struct SettingsPatchIn {
     sso_required: MaybeUndefined<bool>,
     /// From when on they must; a time that has passed is now. `null`: they needn't.
     sso_required_from: MaybeUndefined<DateTime<Utc>>,
+    /// How people are found who know no more than their address (`find_login_url`), where it is in no proven e-mail domain.
+    /// `domain`: by a mail to it, which tells nobody else. `account`: someone who has an account here and nowhere else is
+    /// led here at once. **That tells strangers that he has one**, whatever address they try; choose it only where it is no secret
+    /// who belongs to the organization. Addresses of a proven e-mail domain lead here in any case, known or not.
+    login_discovery: MaybeUndefined<LoginDiscovery>,
 }
 
 /// What would come of `sso_required`, as things stand now. Everyone counted is active.
@@ -124,6 +155,7 @@ impl SettingsPatchIn {
             locale: kept("locale", self.locale)?,
             sso_required: kept("sso_required", self.sso_required)?,
             sso_required_from: cleared(self.sso_required_from),
+            login_discovery: kept("login_discovery", self.login_discovery)?.map(LoginDiscovery::shared),
         })
     }
 }

@@ -73,6 +73,7 @@ impl Report {
         self.optional("PREVIOUS_SECRET_KEY", config.secret_keys.previous(), "there is no key before");
         self.setting("PUBLIC_URL", config.public_url());
         self.setting("LOG", telemetry::log_filter(&config.log));
+        self.optional("DNS_SERVER", config.dns_server(), "the system's name servers are asked");
         self.optional("OTEL_EXPORTER_OTLP_ENDPOINT", config.collector(), "no traces");
     }
 

@@ -2,6 +2,7 @@
 //!
 //! A secret can also stand in a file: `SECRET_KEY_FILE` names one that holds what `SECRET_KEY` would.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -11,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
+use crate::email_domains::Resolver;
 use crate::error::Error;
 use crate::secret::{SecretKey, SecretKeys};
 
@@ -208,6 +210,10 @@ pub struct CommonConfig {
     /// OpenTelemetry SDK are heeded, too.
     #[arg(long, env, hide_env_values = true)]
     pub otel_exporter_otlp_endpoint: Option<String>,
+    /// The name server that the records of e-mail domains are looked up at: `192.0.2.53`, or with a port `192.0.2.53:5353`.
+    /// Without it, those of the system (`/etc/resolv.conf`).
+    #[arg(long, env)]
+    pub dns_server: Option<String>,
     /// How traces name this process, in place of the program's name.
     #[arg(long, env)]
     pub otel_service_name: Option<String>,
@@ -227,6 +233,23 @@ impl CommonConfig {
         let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         url.map(Some).ok_or_else(|| {
             ConfigError("OTEL_EXPORTER_OTLP_ENDPOINT is not a URL of a collector (http://host:4318).".into())
+        })
+    }
+
+    /// What looks up the records of e-mail domains.
+    pub fn resolver(&self) -> Result<Resolver, ConfigError> {
+        Ok(Resolver::new(self.dns_server()?))
+    }
+
+    pub(crate) fn dns_server(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        let Some(text) = self.dns_server.as_deref().map(str::trim).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let with_port = || text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 53));
+        text.parse().ok().or_else(with_port).map(Some).ok_or_else(|| {
+            ConfigError(
+                "DNS_SERVER is not the address of a name server (192.0.2.53, or with a port 192.0.2.53:5353).".into(),
+            )
         })
     }
 

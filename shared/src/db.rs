@@ -257,7 +257,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Goes on for another organization, in the same transaction. Only for what makes one.
+    /// Goes on for another organization, in the same transaction. Only for an operator, who makes one or looks after one, and for
+    /// a job that looks for whom it is.
     pub(crate) async fn switch_to(&mut self, tenant: Tenant) -> Result<()> {
         sqlx::query!("select set_config('tenantry.organization_id', $1, true)", tenant.id().to_string())
             .fetch_one(self.connection())

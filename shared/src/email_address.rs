@@ -62,6 +62,22 @@ pub fn mailbox_key(address: &str) -> String {
     }
 }
 
+/// The domain of an address, as [`parse_domain`] has it.
+pub(crate) fn domain_of(email: &str) -> Option<String> {
+    mailbox_key(email).rsplit_once('@').map(|(_, domain)| domain.to_owned())
+}
+
+/// A domain that addresses can have, in the form in which domains are compared: in lower case and in ASCII (punycode). None
+/// where it is no such domain.
+pub(crate) fn parse_domain(text: &str) -> Option<String> {
+    let ascii = idna::domain_to_ascii_strict(text.trim().trim_start_matches('@')).unwrap_or_default();
+    let is_domain = ascii.contains('.')
+        && ascii.len() <= 253
+        && ascii.split('.').all(|label| !label.is_empty())
+        && !ascii.rsplit('.').next().is_some_and(|top| top.bytes().all(|byte| byte.is_ascii_digit()));
+    is_domain.then_some(ascii)
+}
+
 /// An address as people are shown it: a domain that mixes scripts within a label, as look-alikes do (a Cyrillic a in
 /// `paypal`), in its punycode. Latin beside Chinese, Japanese or Korean is no such mixture (UTS 39, "highly restrictive").
 #[must_use]

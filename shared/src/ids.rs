@@ -71,6 +71,10 @@ typed_ids! {
     PasswordResetId;
     /// The wish for one, before anyone has looked who has the address.
     PasswordResetRequestId;
+    /// An e-mail domain that an organization claims.
+    EmailDomainId;
+    /// The wish to know where one can sign in, before anyone has looked who has the address.
+    LoginUrlRequestId;
     /// A long-running job a caller can watch.
     JobId;
     /// An entry of the audit log.

@@ -34,11 +34,13 @@ pub mod tls;
 pub mod trace;
 
 pub mod actors;
+pub mod email_domains;
 pub mod email_suppressions;
 pub mod emails;
 pub mod folders;
 pub mod invitations;
 pub mod jobs;
+pub mod login_urls;
 pub mod organizations;
 pub mod passwords;
 pub mod personal_access_tokens;

@@ -13,7 +13,10 @@ use uuid::Uuid;
 use crate::access::{Actor, Origin};
 use crate::db::{Db, Tx};
 use crate::error::Result;
-use crate::ids::{EmailId, JobId, OrganizationId, PasswordResetRequestId, SamlConnectionId, new_uuid};
+use crate::ids::{
+    EmailDomainId, EmailId, JobId, LoginUrlRequestId, OrganizationId, PasswordResetRequestId, SamlConnectionId,
+    new_uuid,
+};
 use crate::tenant::Tenant;
 use crate::trace;
 
@@ -35,11 +38,22 @@ pub enum Job {
     ResetPassword(PasswordResetRequestId),
     /// Fetch the metadata of a connection.
     FetchSamlMetadata(SamlConnectionId),
+    /// Look up whether the record of a claimed e-mail domain is there.
+    LookUpEmailDomain(EmailDomainId),
+    /// Mail whoever has an address where he can sign in, if anyone.
+    MailLoginUrls(LoginUrlRequestId),
 }
 
 impl Job {
     /// The names of all there are.
-    pub const NAMES: [&'static str; 4] = ["send_email", "resend_invitations", "reset_password", "fetch_saml_metadata"];
+    pub const NAMES: [&'static str; 6] = [
+        "send_email",
+        "resend_invitations",
+        "reset_password",
+        "fetch_saml_metadata",
+        "look_up_email_domain",
+        "mail_login_urls",
+    ];
 
     /// Its name in the database, and in metrics.
     #[must_use]
@@ -54,6 +68,8 @@ impl Job {
             Self::ResendInvitations(id) => ("resend_invitations", id.into()),
             Self::ResetPassword(id) => ("reset_password", id.into()),
             Self::FetchSamlMetadata(id) => ("fetch_saml_metadata", id.into()),
+            Self::LookUpEmailDomain(id) => ("look_up_email_domain", id.into()),
+            Self::MailLoginUrls(id) => ("mail_login_urls", id.into()),
         }
     }
 
@@ -63,6 +79,8 @@ impl Job {
             "resend_invitations" => Some(Self::ResendInvitations(subject.into())),
             "reset_password" => Some(Self::ResetPassword(subject.into())),
             "fetch_saml_metadata" => Some(Self::FetchSamlMetadata(subject.into())),
+            "look_up_email_domain" => Some(Self::LookUpEmailDomain(subject.into())),
+            "mail_login_urls" => Some(Self::MailLoginUrls(subject.into())),
             _ => None,
         }
     }

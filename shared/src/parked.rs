@@ -53,7 +53,8 @@ pub async fn replay(db: &Db, parked: &Parked) -> Result<bool> {
         Some(Job::SendEmail(id)) => emails::requeue(&mut tx, id).await?,
         Some(Job::ResendInvitations(id)) => jobs::requeue(&mut tx, id).await?,
         // Nobody was shown that it was put aside. What is none is another release's: it knows what to make of it.
-        Some(Job::ResetPassword(_) | Job::FetchSamlMetadata(_)) | None => {}
+        Some(Job::ResetPassword(_) | Job::FetchSamlMetadata(_) | Job::LookUpEmailDomain(_) | Job::MailLoginUrls(_))
+        | None => {}
     }
     let done = sqlx::query!(
         "update outbox set due_at = $3, takes = 0, parked_at = null, pushed_at = null, pushed_epoch = null

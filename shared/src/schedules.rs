@@ -43,11 +43,13 @@ pub enum Schedule {
     NotifyExpiringCertificates,
     /// Deletes what is left of single sign-ons, once it is of no use.
     PurgeSaml,
+    /// Looks the records of claimed e-mail domains up again.
+    LookUpEmailDomains,
 }
 
 impl Schedule {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::RemindInvitees,
         Self::NotifyExpiringAccounts,
         Self::EndExpiredAccounts,
@@ -57,6 +59,7 @@ impl Schedule {
         Self::FetchSamlMetadata,
         Self::NotifyExpiringCertificates,
         Self::PurgeSaml,
+        Self::LookUpEmailDomains,
     ];
 
     const fn row(self) -> (&'static str, TimeDelta) {
@@ -70,6 +73,7 @@ impl Schedule {
             Self::FetchSamlMetadata => ("fetch_saml_metadata", TimeDelta::days(1)),
             Self::NotifyExpiringCertificates => ("notify_expiring_certificates", TimeDelta::hours(6)),
             Self::PurgeSaml => ("purge_saml", TimeDelta::hours(1)),
+            Self::LookUpEmailDomains => ("look_up_email_domains", TimeDelta::days(1)),
         }
     }
 

@@ -23,7 +23,29 @@ pub struct Settings {
     pub locale: String,
     /// From when on people sign in through an identity provider only; none: they needn't.
     pub sso_required_from: Option<DateTime<Utc>>,
+    /// The name of a [`LoginDiscovery`].
+    pub login_discovery: String,
     pub version: i64,
+}
+
+/// How people who have forgotten their organization are found by their address, where no e-mail domain is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginDiscovery {
+    /// By a mail to the address, which lists its organizations.
+    Domain,
+    /// At once, where the address has one account in all: that tells strangers that it has.
+    Account,
+}
+
+impl LoginDiscovery {
+    /// Its name on the wire and in the database.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Domain => "domain",
+            Self::Account => "account",
+        }
+    }
 }
 
 /// What to change; what is `None` stays.
@@ -38,6 +60,7 @@ pub struct SettingsPatch {
     pub locale: Option<String>,
     pub sso_required: Option<bool>,
     pub sso_required_from: Option<Option<DateTime<Utc>>>,
+    pub login_discovery: Option<LoginDiscovery>,
 }
 
 impl SettingsPatch {
@@ -78,6 +101,9 @@ impl SettingsPatch {
             set_password_enabled: self.set_password_enabled.unwrap_or(old.set_password_enabled),
             locale: self.locale.clone().unwrap_or_else(|| old.locale.clone()),
             sso_required_from: self.sso_required_from(old, now),
+            login_discovery: self
+                .login_discovery
+                .map_or_else(|| old.login_discovery.clone(), |way| way.name().to_owned()),
             version: old.version,
         }
     }
@@ -92,7 +118,7 @@ async fn load(tx: &mut Tx) -> Result<Settings> {
     let settings = sqlx::query_as!(
         Settings,
         "select invitation_validity, token_max_days, password_min_length, mfa_required, set_password_enabled, locale,
-                sso_required_from, version
+                sso_required_from, login_discovery, version
          from organizations where organization_id = $1",
         tx.organization_id() as OrganizationId
     )
@@ -146,8 +172,8 @@ pub async fn change(
 async fn store(tx: &mut Tx, new: &Settings) -> Result<()> {
     sqlx::query!(
         "update organizations set invitation_validity = $2, token_max_days = $3, password_min_length = $4,
-             mfa_required = $5, set_password_enabled = $6, locale = $7, sso_required_from = $8,
-             version = version + 1, updated_at = $9
+             mfa_required = $5, set_password_enabled = $6, locale = $7, sso_required_from = $8, login_discovery = $9,
+             version = version + 1, updated_at = $10
          where organization_id = $1",
         tx.organization_id() as OrganizationId,
         new.invitation_validity,
@@ -157,6 +183,7 @@ async fn store(tx: &mut Tx, new: &Settings) -> Result<()> {
         new.set_password_enabled,
         new.locale,
         new.sso_required_from,
+        new.login_discovery,
         tx.now()
     )
     .execute(tx.connection())
@@ -188,5 +215,6 @@ fn changes(old: &Settings, new: &Settings) -> serde_json::Value {
     note("set_password_enabled", json!(old.set_password_enabled), json!(new.set_password_enabled));
     note("locale", json!(old.locale), json!(new.locale));
     note("sso_required_from", json!(old.sso_required_from), json!(new.sso_required_from));
+    note("login_discovery", json!(old.login_discovery), json!(new.login_discovery));
     changes.into()
 }

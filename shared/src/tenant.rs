@@ -9,7 +9,7 @@ use crate::ids::OrganizationId;
 /// Nothing below a handler takes less than this: a bare [`OrganizationId`] proves nothing. It is made by a live credential
 /// ([`crate::sessions::authenticate`]), by a link that we signed ([`crate::secret::Links`]), by a job from our own queue, by the
 /// Message-ID in a signed report ([`crate::emails::record_events`]), by a schedule that goes through all of them
-/// ([`crate::schedules`]),
+/// ([`crate::schedules`]), by an account of an address that asked where it has one ([`crate::login_urls`]),
 /// or, for a sign-in that has no credential yet, by its slug ([`Tenant::find`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenant {

@@ -29,6 +29,23 @@ pub(crate) fn check_name(check: &mut Check, name: &str) -> String {
     name.to_owned()
 }
 
+/// Whether a text is one of the lines of another, which are sorted by bytes: looked for by halves, where they lie.
+pub(crate) fn has_line(sorted: &str, wanted: &str) -> bool {
+    let mut rest = sorted;
+    while !rest.is_empty() {
+        let bytes = rest.as_bytes();
+        let before = |byte: &u8| *byte == b'\n';
+        let begin = bytes[..bytes.len() / 2].iter().rposition(before).map_or(0, |at| at + 1);
+        let end = bytes[begin..].iter().position(before).map_or(bytes.len(), |at| begin + at);
+        match wanted.cmp(&rest[begin..end]) {
+            std::cmp::Ordering::Equal => return !wanted.is_empty(),
+            std::cmp::Ordering::Less => rest = &rest[..begin],
+            std::cmp::Ordering::Greater => rest = rest.get(end + 1..).unwrap_or_default(),
+        }
+    }
+    false
+}
+
 fn is_break(char: char) -> bool {
     char.is_control() || matches!(char, '\u{2028}' | '\u{2029}')
 }

@@ -22,7 +22,8 @@ use uuid::Uuid;
 use crate::database::parse;
 use crate::processes::free_port;
 use crate::{
-    Call, Caller, Database, EMAIL_EVENTS_SECRET, Link, Mailbox, PASSWORD, Smtp, eventually, required, signature,
+    Call, Caller, Database, EMAIL_EVENTS_SECRET, Link, Mailbox, NameServer, PASSWORD, Smtp, eventually, required,
+    signature,
 };
 
 const SECRET_KEY: &str = "a key for tests only: 0123456789abcdef0123456789abcdef";
@@ -132,15 +133,28 @@ impl TestApp {
 
     /// The same, with these flags of the API in place of those that not all of them need.
     pub async fn start_with(flags_of_api: &[(&'static str, &str)]) -> Self {
+        // Nobody answers there: no test depends on the names of the world.
+        Self::start_where("127.0.0.1:9", flags_of_api).await
+    }
+
+    /// The same, where names are looked up at a name server of the test's.
+    pub async fn start_asking(server: &NameServer) -> Self {
+        Self::start_where(server.address(), &[]).await
+    }
+
+    async fn start_where(dns_server: &str, flags_of_api: &[(&'static str, &str)]) -> Self {
         let database = Arc::new(Database::create().await);
         let smtp = Smtp::start().await;
         let (clock, namespace) = (Clock::default(), namespace());
         let redis = required("TEST_REDIS_URL");
-        let (url, api) = start_api(&database, &redis, &namespace, &clock, flags_of_api).await;
+        let mut api_flags = flags_of_api.to_vec();
+        api_flags.push(("dns-server", dns_server));
+        let (url, api) = start_api(&database, &redis, &namespace, &clock, &api_flags).await;
         let mut flags = common_flags(&database, &redis, &namespace, &url);
         flags.extend(worker_flags(&smtp.url()));
         // Whoever moves the clock says what runs then: [`TestApp::run_schedule`].
         flags.push(("run-schedules", "false".into()));
+        flags.push(("dns-server", dns_server.into()));
         let worker =
             tenantry_worker::start(&parse::<WorkerConfig>(&flags), clock.clone()).await.expect("the worker starts");
         let address = Arc::new(Address::new(url, database, &clock));

@@ -15,6 +15,7 @@ const OTHERS: &[&str] = &[
     "/sign-in/with-token",
     "/sign-in/with-token/continue",
     "/sign-in/code",
+    "/sign-in/sent",
     "/sign-out",
     "/invitations/accept",
     "/invitations/decline",

@@ -17,11 +17,12 @@ const ROUNDS: usize = 150;
 const BOUND: f64 = 0.17;
 
 /// What no limit of these tests is to stop.
-const OPEN: [(&str, &str); 5] = [
+const OPEN: [(&str, &str); 6] = [
     ("limit-account-and-client", "100000/1"),
     ("limit-client", "100000/1"),
     ("limit-account", "100000/1"),
     ("limit-password-resets", "100000/1"),
+    ("limit-login-urls", "100000/1"),
     ("limit-refusals-noted", "100000/1"),
 ];
 
@@ -117,6 +118,33 @@ async fn a_request_for_a_new_password_takes_as_long_for_any_address() {
             _ => ("acme", "nobody@acme.example"),
         };
         stranger.under(slug).post("/iam/password-reset", json!({ "email": email })).await.accepted();
+    })
+    .await;
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn to_be_told_where_one_signs_in_takes_as_long_for_any_address() {
+    let mut app = TestApp::start_with(&OPEN).await;
+    let admin = people(&app).await;
+    let globex = app.organization("globex").administrator().await;
+    admin.member("both@acme.example", "reader").await;
+    globex.member("both@acme.example", "reader").await;
+    // An organization that lets its accounts be found gives nobody else's away.
+    let open = app.organization("open").administrator().await;
+    open.patch("/settings", json!({ "login_discovery": "account" })).await.ok();
+    app.settle().await;
+    app.stop_worker().await;
+    let stranger = app.anonymous();
+    take_alike(&["known", "unknown", "inactive", "both"], async |kind| {
+        let email = match kind {
+            "known" => "admin@acme.example",
+            "inactive" => "inactive@acme.example",
+            "both" => "both@acme.example",
+            _ => "nobody@acme.example",
+        };
+        let found = stranger.post("/v1/login-url", json!({ "email": email })).await.ok();
+        assert_eq!(found, json!({ "params": "manual=true" }));
     })
     .await;
     app.finish().await;

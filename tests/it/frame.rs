@@ -14,6 +14,7 @@ pub(crate) const OPEN: &[&str] = &[
     "preview_invitation",
     "accept_invitation",
     "decline_invitation",
+    "find_login_url",
 ];
 
 /// Operations for other systems, which sign what they send.

@@ -4,9 +4,9 @@ use harness::{Browser, TestApp, repository};
 use serde_json::json;
 use tenantry_worker::mail::{
     AccountExpiringMail, Branding, CertificateExpiringMail, Context, InvitationAcceptedMail, InvitationBouncedMail,
-    InvitationDeclinedMail, InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail,
-    PasswordSetMail, Rendered, SecondFactorEnabledMail, SecondFactorRemovedMail, WelcomeMail, WelcomeToSignInMail,
-    render,
+    InvitationDeclinedMail, InvitationMail, InvitationReminderMail, LoginUrlMail, Mail, PasswordChangedMail,
+    PasswordResetMail, PasswordSetMail, Place, Rendered, SecondFactorEnabledMail, SecondFactorRemovedMail, WelcomeMail,
+    WelcomeToSignInMail, render,
 };
 
 const LANGUAGES: [&str; 3] = ["en", "de", "fr"];
@@ -37,6 +37,10 @@ fn naming(mail: Mail, name: &str) -> Mail {
         Mail::InvitationDeclined(mail) => InvitationDeclinedMail { organization, inviter_first_name, ..mail }.into(),
         Mail::InvitationBounced(mail) => InvitationBouncedMail { organization, inviter_first_name, ..mail }.into(),
         Mail::InvitationReminder(mail) => InvitationReminderMail { organization, inviter, role, ..mail }.into(),
+        Mail::LoginUrl(mail) => {
+            let places = mail.places.into_iter().map(|place| Place { name: organization.clone(), ..place }).collect();
+            LoginUrlMail { first_name, places, ..mail }.into()
+        }
         Mail::AccountExpiring(mail) => AccountExpiringMail { organization, first_name, ..mail }.into(),
         Mail::CertificateExpiring(mail) => {
             CertificateExpiringMail { organization, first_name, connection: inviter, ..mail }.into()

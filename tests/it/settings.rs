@@ -15,6 +15,7 @@ async fn settings_have_defaults_and_stay_as_they_were_set() {
     let defaults = json!({
         "invitation_validity": 604_800, "token_max_days": 365, "password_min_length": 15, "mfa_required": false,
         "set_password_enabled": true, "locale": "en", "sso_required": false, "sso_required_from": null,
+        "login_discovery": "domain",
     });
     assert_eq!(admin.get("/settings").await.ok(), defaults);
     admin.patch("/settings", json!({ "mfa_required": true })).await.problem(409, "second_factor_first");
@@ -22,6 +23,7 @@ async fn settings_have_defaults_and_stay_as_they_were_set() {
     let changed = json!({
         "invitation_validity": 3_600, "token_max_days": 30, "password_min_length": 20, "mfa_required": true,
         "set_password_enabled": false, "locale": "de-AT", "sso_required": false, "sso_required_from": null,
+        "login_discovery": "account",
     });
     assert_eq!(admin.patch("/settings", changed.clone()).await.ok(), changed);
     assert_eq!(admin.get("/settings").await.ok(), changed);

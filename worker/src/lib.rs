@@ -22,6 +22,7 @@ use secrecy::ExposeSecret;
 use tenantry_shared::clock::Clock;
 use tenantry_shared::config::{ConfigError, PublicUrl};
 use tenantry_shared::db::Db;
+use tenantry_shared::email_domains::Resolver;
 use tenantry_shared::outbox::{self, Claim, Job, JobRef, RENEW_EVERY, Taken};
 use tenantry_shared::saml::Fetcher;
 use tenantry_shared::secret::Links;
@@ -42,6 +43,7 @@ pub(crate) struct Worker {
     pub(crate) from: Arc<Mailbox>,
     pub(crate) smtp: SmtpTransport,
     pub(crate) fetcher: Fetcher,
+    pub(crate) resolver: Resolver,
 }
 
 /// A running worker.
@@ -81,6 +83,7 @@ pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, Confi
     let worker = Worker {
         links: Links::new(&config.common.secret_key()?).map_err(trouble)?,
         fetcher: Fetcher::new(&config.common.public_url()?)?,
+        resolver: config.common.resolver()?,
         public_url: Arc::new(config.common.public_url()?),
         from: Arc::new(config.mail_from()?),
         smtp: config.smtp()?,
@@ -148,6 +151,8 @@ impl Worker {
             Job::ResendInvitations(id) => jobs::resend_invitations::run(self, claim, id).await,
             Job::ResetPassword(id) => jobs::reset_password::run(self, claim, id).await,
             Job::FetchSamlMetadata(id) => jobs::fetch_saml_metadata::run(self, claim, id).await,
+            Job::LookUpEmailDomain(id) => jobs::look_up_email_domain::run(self, claim, id).await,
+            Job::MailLoginUrls(id) => jobs::mail_login_urls::run(self, claim, id).await,
         }
     }
 
@@ -158,9 +163,9 @@ impl Worker {
             Job::SendEmail(id) => emails::give_up(&mut tx, id).await?,
             Job::ResendInvitations(id) => jobs_of_people::give_up(&mut tx, id).await?,
             // Whoever asked was told nothing, and asks again.
-            Job::ResetPassword(_) => {}
+            Job::ResetPassword(_) | Job::MailLoginUrls(_) => {}
             // Tomorrow's has another turn.
-            Job::FetchSamlMetadata(_) => {}
+            Job::FetchSamlMetadata(_) | Job::LookUpEmailDomain(_) => {}
         }
         let is_parked = claim.park(&mut tx).await?;
         if is_parked {

@@ -51,6 +51,7 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
             let known: Vec<_> = Permission::ALL.iter().map(|permission| permission.codename()).collect();
             json!({ "items": { "type": "string", "enum": known } })
         }
+        ("EmailDomainIn", "domain") => json!({ "minLength": 3, "maxLength": 230 }),
         ("SettingsPatchIn", "invitation_validity") => json!({ "minimum": 3600, "maximum": 7_776_000 }),
         ("SettingsPatchIn", "token_max_days") => json!({ "minimum": 1, "maximum": 3650 }),
         ("SettingsPatchIn", "password_min_length") => json!({ "minimum": 8, "maximum": 128 }),
@@ -130,6 +131,8 @@ fn example(schema: &str) -> Option<Value> {
             "certificates": [CERTIFICATE], "domains": ["acme.example"], "jit_provisioning": true, "default_role": "reader"
         }),
         "SamlConnectionPatchIn" => json!({ "name": "Acme Okta" }),
+        "EmailDomainIn" => json!({ "domain": "acme.example" }),
+        "LoginUrlIn" => json!({ "email": "bob@acme.example" }),
         "EmailSuppressionIn" => json!({ "address": "bob@example.com", "detail": "He asked us to stop." }),
         _ => return None,
     })

@@ -9,6 +9,7 @@ mod company;
 mod company_accounts;
 mod cookies;
 mod error;
+mod find;
 mod forms;
 mod hand_over;
 mod invitations;
@@ -30,6 +31,7 @@ const SIGN_IN_PASSWORD: &str = "/sign-in/password";
 const SIGN_IN_WITH_TOKEN: &str = "/sign-in/with-token";
 const CONTINUE_WITH_TOKEN: &str = "/sign-in/with-token/continue";
 const SIGN_IN_CODE: &str = "/sign-in/code";
+const SIGN_IN_SENT: &str = "/sign-in/sent";
 const SIGN_OUT: &str = "/sign-out";
 const ACCEPT: &str = "/invitations/accept";
 const ACCEPT_BY_COMPANY: &str = "/invitations/accept/company";
@@ -46,13 +48,14 @@ const STOP_REMINDERS: &str = "/reminders/stop";
 const REMINDERS_STOPPED: &str = "/reminders/stopped";
 
 /// Where pages are: errors there are pages too, whatever the client says it likes.
-const ALL: [&str; 20] = [
+const ALL: [&str; 21] = [
     HOME,
     SIGN_IN,
     SIGN_IN_PASSWORD,
     SIGN_IN_WITH_TOKEN,
     CONTINUE_WITH_TOKEN,
     SIGN_IN_CODE,
+    SIGN_IN_SENT,
     SIGN_OUT,
     CONNECT,
     DISCONNECT,
@@ -96,6 +99,7 @@ pub(crate) fn routes() -> Route {
         .at(SIGN_IN_WITH_TOKEN, get(hand_over::ask).post(hand_over::receive))
         .at(CONTINUE_WITH_TOKEN, post(hand_over::sign_in))
         .at(SIGN_IN_CODE, get(sessions::ask_code).post(sessions::enter_code))
+        .at(SIGN_IN_SENT, get(find::sent))
         .at(SIGN_OUT, post(sessions::sign_out))
         .at(CONNECT, post(company_accounts::connect))
         .at(DISCONNECT, post(company_accounts::disconnect))

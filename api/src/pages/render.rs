@@ -42,6 +42,8 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "company_test.html",
     "sign_in_with_token.html",
     "sign_in_code.html",
+    "sign_in_find.html",
+    "sign_in_sent.html",
     "second_factor.html",
     "home.html",
     "error.html",

@@ -11,6 +11,7 @@ use tenantry_shared::sessions::{self, Credentials, Entry};
 use tenantry_shared::{Error, Refusal, organizations, users};
 
 use super::cookies::Kind;
+use super::find;
 use super::forms::Form;
 use super::render;
 use super::visit::{Visit, address, branding, retry_after, see_other};
@@ -18,7 +19,7 @@ use super::{company, company_accounts};
 use crate::problem::ApiResult;
 
 /// What another page may have the sign-in page say: `notice.<it>` in the catalogue.
-const NOTICES: [&str; 4] = ["password_changed", "signed_out", "signed_out_here", "sign_in_again"];
+pub(super) const NOTICES: [&str; 4] = ["password_changed", "signed_out", "signed_out_here", "sign_in_again"];
 
 /// `GET /`: who I am.
 #[handler]
@@ -53,11 +54,15 @@ pub(super) async fn home(visit: Visit) -> ApiResult<Response> {
     render::page(words, "home.html", StatusCode::OK, values)
 }
 
-/// `GET /sign-in?organization=&login_hint=`: who it is. Where both are given, on to how he signs in.
+/// `GET /sign-in?organization=&login_hint=`: who it is. Where both are given, on to how he signs in; without an organization,
+/// his address alone, unless he wants to name it himself (`manual=true`).
 #[handler]
 pub(super) async fn ask(visit: Visit) -> ApiResult<Response> {
     let given = |name| visit.query(name).map(str::trim).unwrap_or_default();
     let (slug, username) = (given("organization"), given("login_hint"));
+    if slug.is_empty() && given("manual") != "true" {
+        return find::ask(&visit, username);
+    }
     if slug.is_empty() || username.is_empty() {
         return visit.page("sign_in.html", context! { notice => visit.notice(&NOTICES), ..form(slug, username) });
     }
@@ -67,12 +72,15 @@ pub(super) async fn ask(visit: Visit) -> ApiResult<Response> {
 /// `POST /sign-in`: the same from the form.
 #[handler]
 pub(super) async fn begin(visit: Visit, sent: Form) -> ApiResult<Response> {
+    if sent.has("email") {
+        return find::find(&visit, sent.get("email")).await;
+    }
     go_to_way(&visit, sent.get("organization").trim(), sent.get("username").trim()).await
 }
 
 /// On to the password, to his company, or to a page where he chooses. His address's domain decides, not whether he has an
 /// account: strangers learn nothing of accounts.
-async fn go_to_way(visit: &Visit, slug: &str, username: &str) -> ApiResult<Response> {
+pub(super) async fn go_to_way(visit: &Visit, slug: &str, username: &str) -> ApiResult<Response> {
     let ways = saml::ways_in(&visit.app.db, slug, username, &visit.app.platform_slug).await?;
     match ways.next() {
         Next::Provider(connection) => company::go_to_login(visit, slug, connection),

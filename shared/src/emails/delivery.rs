@@ -10,6 +10,7 @@ use crate::email_address::{mailbox_key, shown};
 use crate::error::Result;
 use crate::ids::{EmailId, InvitationId, OrganizationId, PasswordResetId};
 use crate::invitations;
+use crate::login_urls::{self, SignInPlace};
 use crate::outbox::Claim;
 use crate::saml;
 use crate::users;
@@ -106,6 +107,10 @@ pub enum Content {
         first_name: String,
         removed_at: DateTime<Utc>,
     },
+    LoginUrl {
+        first_name: String,
+        organizations: Vec<SignInPlace>,
+    },
 }
 
 /// What there is to do.
@@ -183,6 +188,7 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
         && row.is_active == Some(true)
         && row.reset_valid_until.is_some_and(|until| until > tx.now());
     let first_name = row.first_name.unwrap_or_default();
+    let places = if kind == Kind::LoginUrl { login_urls::places(tx, &row.to_address).await? } else { Vec::new() };
     let invitee = row.invitee.as_deref().map(|address| shown(address).into_owned());
     let content = if row.deleted_at.is_some() {
         None
@@ -253,6 +259,7 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
                         ends_at,
                     })
             }
+            Kind::LoginUrl => (!places.is_empty()).then_some(Content::LoginUrl { first_name, organizations: places }),
             Kind::AccountExpiring => row
                 .expiry_date
                 .filter(|day| row.is_active == Some(true) && users::is_near(*day, tx.now()))

@@ -57,10 +57,12 @@ pub enum Kind {
     SecondFactorEnabled,
     /// To a user whose second factor an administrator has removed.
     SecondFactorRemoved,
+    /// To someone who asked where he can sign in: the list of it.
+    LoginUrl,
 }
 
 impl Kind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Invitation,
         Self::Welcome,
         Self::PasswordReset,
@@ -74,6 +76,7 @@ impl Kind {
         Self::PasswordSet,
         Self::SecondFactorEnabled,
         Self::SecondFactorRemoved,
+        Self::LoginUrl,
     ];
 
     /// Its name on the wire and in the database.
@@ -93,6 +96,7 @@ impl Kind {
             Self::PasswordSet => "password_set",
             Self::SecondFactorEnabled => "second_factor_enabled",
             Self::SecondFactorRemoved => "second_factor_removed",
+            Self::LoginUrl => "login_url",
         }
     }
 

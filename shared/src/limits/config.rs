@@ -40,8 +40,8 @@ fn short(text: &str) -> Result<Rate, String> {
 /// that many seconds have passed.
 #[derive(Clone, Debug, Args)]
 pub struct LimitsConfig {
-    /// Failed sign-ins to one account from one client address, and requests for a new password for one address from there:
-    /// FAILURES/SECONDS, of 60 seconds at most. A sign-in that succeeds clears it.
+    /// Failed sign-ins to one account from one client address, and requests for a new password for one address from there, or
+    /// where it signs in: FAILURES/SECONDS, of 60 seconds at most. A sign-in that succeeds clears it.
     #[arg(long, env, default_value = "10/60", value_parser = short)]
     pub limit_account_and_client: Rate,
     /// Failed sign-ins from one client address, whatever the accounts: FAILURES/SECONDS, of 60 seconds at most. Many people
@@ -55,6 +55,10 @@ pub struct LimitsConfig {
     /// Requests for a new password from one client address: FAILURES/SECONDS, of 60 seconds at most.
     #[arg(long, env, default_value = "30/20", value_parser = short)]
     pub limit_password_resets: Rate,
+    /// Requests where an address signs in (`POST /v1/login-url`, and the page) from one client address: FAILURES/SECONDS, of 60
+    /// seconds at most. All the people of a company can share an address.
+    #[arg(long, env, default_value = "60/5", value_parser = short)]
+    pub limit_login_urls: Rate,
     /// Links that are none of ours, tried from one client address: FAILURES/SECONDS, of 60 seconds at most.
     #[arg(long, env, default_value = "60/5", value_parser = short)]
     pub limit_wrong_links: Rate,

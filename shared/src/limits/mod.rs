@@ -85,8 +85,16 @@ impl Buckets {
 }
 
 /// Where a stranger is stopped, as metrics name it.
-const DOORS: [&str; 7] =
-    ["sign_in", "password_reset", "link", "company_sign_in", "company_metadata", "company_message", "own_secret"];
+const DOORS: [&str; 8] = [
+    "sign_in",
+    "password_reset",
+    "login_url",
+    "link",
+    "company_sign_in",
+    "company_metadata",
+    "company_message",
+    "own_secret",
+];
 
 /// Says what the numbers mean that come from here, in the process that looks at strangers.
 pub fn describe() {
@@ -188,6 +196,18 @@ impl Limiter {
             (self.key("reset", &[&client]), rates.limit_password_resets),
         ];
         self.take("password_reset", Buckets { strict, siege: None }).await.map(drop)
+    }
+
+    /// Someone asks where an address signs in: each counts, found or not. There is no limit of the address alone, for the
+    /// same reason.
+    pub async fn login_url(&self, email: &str, origin: &Origin) -> Result<()> {
+        let (email, client) = (email_address::key(email), network(origin));
+        let rates = &self.0.rates;
+        let strict = vec![
+            (self.key("login url pair", &[&email, &client]), rates.limit_account_and_client),
+            (self.key("login url", &[&client]), rates.limit_login_urls),
+        ];
+        self.take("login_url", Buckets { strict, siege: None }).await.map(drop)
     }
 
     /// A link that is none of ours was tried. They can't be guessed: this is against the load only, and the holder of a good

@@ -2,6 +2,8 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+use crate::text::has_line;
+
 /// In lower case and NFC, sorted by bytes, one a line: searched where it lies in the program, so it takes no memory of its
 /// own. `shared/data/common_passwords/README.md` says where it is from.
 static LIST: &str = include_str!("../../data/common_passwords/list.txt");
@@ -11,7 +13,7 @@ static LIST: &str = include_str!("../../data/common_passwords/list.txt");
 pub(super) fn is_common(password: &str) -> bool {
     let password: String = password.to_lowercase().nfc().collect();
     let word = password.trim_matches(|c: char| !c.is_alphabetic());
-    [password.as_str(), word, unit(&password), unit(word)].into_iter().any(is_listed)
+    [password.as_str(), word, unit(&password), unit(word)].into_iter().any(|word| has_line(LIST, word))
 }
 
 /// What a text repeats from its beginning to its end; the text itself, if nothing.
@@ -19,23 +21,6 @@ fn unit(text: &str) -> &str {
     let ends = text.char_indices().map(|(at, _)| at).filter(|at| *at > 0 && text.len().is_multiple_of(*at));
     let repeats = |end: &usize| text.as_bytes().chunks(*end).all(|part| part == &text.as_bytes()[..*end]);
     ends.clone().find(repeats).map_or(text, |end| &text[..end])
-}
-
-/// Looks for a line by halves.
-fn is_listed(wanted: &str) -> bool {
-    let mut rest = LIST;
-    while !rest.is_empty() {
-        let bytes = rest.as_bytes();
-        let before = |byte: &u8| *byte == b'\n';
-        let begin = bytes[..bytes.len() / 2].iter().rposition(before).map_or(0, |at| at + 1);
-        let end = bytes[begin..].iter().position(before).map_or(bytes.len(), |at| begin + at);
-        match wanted.cmp(&rest[begin..end]) {
-            std::cmp::Ordering::Equal => return !wanted.is_empty(),
-            std::cmp::Ordering::Less => rest = &rest[..begin],
-            std::cmp::Ordering::Greater => rest = rest.get(end + 1..).unwrap_or_default(),
-        }
-    }
-    false
 }
 
 #[cfg(test)]
@@ -51,12 +36,12 @@ mod tests {
             assert!(long_enough >= least, "{long_enough} of {length} characters or more");
         }
         for line in &lines {
-            assert!(is_listed(line), "{line}");
+            assert!(has_line(LIST, line), "{line}");
             assert!(line.nfc().eq(line.chars()) && line.to_lowercase() == **line, "{line}");
             let longer = format!("{line}\u{1}");
-            assert!(!is_listed(&longer), "{longer}");
+            assert!(!has_line(LIST, &longer), "{longer}");
         }
-        assert!(!is_listed("") && !is_listed("\n"));
+        assert!(!has_line(LIST, "") && !has_line(LIST, "\n"));
     }
 
     #[test]

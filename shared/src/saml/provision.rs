@@ -5,14 +5,13 @@ use serde_json::{Value, json};
 use tenantry_saml::SignIn;
 
 use super::Connection;
-use super::connections::domain_of;
 use super::group_mapping::{self, Moved, Moves};
 use super::person::Person;
 use super::refused::{Halt, Refused, Told};
 use crate::access::{Actor, Holder, Permission};
 use crate::audit::Event;
 use crate::db::Tx;
-use crate::email_address::{EmailAddress, key};
+use crate::email_address::{EmailAddress, domain_of, key};
 use crate::error::{Error, Result};
 use crate::ids::{OrganizationId, SamlConnectionId, UserId};
 use crate::invitations::{self, Awaited, Carried};

@@ -100,9 +100,14 @@ async fn who_arrives_with_an_invitation_has_accepted_it() {
     assert_eq!(admin.get(&path).await.ok()["status"], "accepted");
     assert!(app.mailbox().last_to(&admin.email).await.text().contains("accepted"), "the inviter is told");
 
+    // Not by an address that any colleague could have himself called by, also where accounts are made.
     let invited = admin.invite("eve@elsewhere.example", "administrator").await;
-    let answer = tab.sign_in(&company, &Said::of("eve@elsewhere.example")).await;
-    refused(&admin, &answer, "sso_no_account", "no_account").await;
+    for jit_provisioning in [false, true] {
+        let path = format!("/saml/connections/{}", company.id);
+        admin.patch(&path, json!({ "jit_provisioning": jit_provisioning })).await.ok();
+        let answer = tab.sign_in(&company, &Said::of("eve@elsewhere.example")).await;
+        refused(&admin, &answer, "sso_no_account", "invitation_by_link").await;
+    }
     let path = format!("/invitations/{}", invited["uuid"].as_str().expect("an id"));
     assert_eq!(admin.get(&path).await.ok()["status"], "pending");
     app.finish().await;

@@ -45,7 +45,7 @@ async fn the_pages_of_signing_in_look_right_on_a_phone() {
     let tab = Tab::new(app.anonymous());
     let page = |path: &str| format!("{}{path}", app.url());
     let browser = Browser::start().await;
-    browser.open(&page("/sign-in")).await;
+    browser.open(&page("/sign-in?manual=true")).await;
     look(&browser, "sign-in-address").await;
     browser.fill("Organization", "acme").await;
     browser.fill("E-mail", &admin.email).await;

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod cleaning;
+mod email_domains;
 mod expiry;
 mod reminders;
 mod runs;

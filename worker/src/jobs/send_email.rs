@@ -5,9 +5,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde_json::Value;
 use tenantry_shared::Result;
-use tenantry_shared::email_address::masked;
+use tenantry_shared::email_address::{masked, shown};
 use tenantry_shared::emails::{self, Content, Loaded, Outgoing, Verdict};
 use tenantry_shared::ids::EmailId;
+use tenantry_shared::login_urls::SignInPlace;
 use tenantry_shared::outbox::Claim;
 use tenantry_shared::secret::LinkKind;
 use tenantry_shared::tenant::Tenant;
@@ -16,9 +17,9 @@ use uuid::Uuid;
 use crate::Worker;
 use crate::mail::{
     self, AccountExpiringMail, Branding, CertificateExpiringMail, Context, InvitationAcceptedMail,
-    InvitationBouncedMail, InvitationDeclinedMail, InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail,
-    PasswordResetMail, PasswordSetMail, SecondFactorEnabledMail, SecondFactorRemovedMail, SendError, Turn, WelcomeMail,
-    WelcomeToSignInMail,
+    InvitationBouncedMail, InvitationDeclinedMail, InvitationMail, InvitationReminderMail, LoginUrlMail, Mail,
+    PasswordChangedMail, PasswordResetMail, PasswordSetMail, Place, SecondFactorEnabledMail, SecondFactorRemovedMail,
+    SendError, Turn, WelcomeMail, WelcomeToSignInMail,
 };
 
 /// How long a mail waits that only a newer release can send, while processes are being replaced.
@@ -75,14 +76,20 @@ async fn send(worker: &Worker, claim: &Claim, outgoing: &Outgoing, turn: Turn<'_
 }
 
 fn compose(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Result<mail::Message, String> {
+    let of_none = matches!(outgoing.content, Content::LoginUrl { .. });
     let branding = |name: &str| outgoing.branding.get(name).and_then(Value::as_str).map(str::to_owned);
     let context = Context {
         locale: outgoing.locale.clone(),
-        branding: Branding {
-            name: branding("name").unwrap_or_else(|| outgoing.organization_name.clone()),
-            color: branding("color"),
-            logo_url: branding("logo"),
-            reply_to: branding("reply_to"),
+        branding: if of_none {
+            // It is about several, and looks like none of them.
+            Branding { name: sender_name(worker), ..Branding::default() }
+        } else {
+            Branding {
+                name: branding("name").unwrap_or_else(|| outgoing.organization_name.clone()),
+                color: branding("color"),
+                logo_url: branding("logo"),
+                reply_to: branding("reply_to"),
+            }
         },
         public_url: worker.public_url.join(""),
     };
@@ -92,6 +99,11 @@ fn compose(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Result<mail
     let reply_to = context.branding.reply_to.as_deref();
     let now = worker.db.clock().now();
     mail::message(rendered, &worker.from, &outgoing.to_address, reply_to, &message_id, now).map_err(|e| e.to_string())
+}
+
+/// What the service calls itself where it speaks for no organization: the name in `From`, or its host.
+fn sender_name(worker: &Worker) -> String {
+    worker.from.name.clone().unwrap_or_else(|| worker.public_url.host().to_owned())
 }
 
 fn letter(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Mail {
@@ -199,6 +211,17 @@ fn letter(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Mail {
                 connection: connection.clone(),
                 fingerprint: fingerprint.clone(),
                 ends_at: *ends_at,
+            })
+        }
+        Content::LoginUrl { first_name, organizations } => {
+            let place = |place: &SignInPlace| Place {
+                name: place.name.clone(),
+                sign_in_link: worker.public_url.join(&format!("/sign-in?organization={}", place.slug)),
+            };
+            Mail::LoginUrl(LoginUrlMail {
+                first_name: first_name.clone(),
+                email: shown(&outgoing.to_address).into_owned(),
+                places: organizations.iter().map(place).collect(),
             })
         }
         Content::AccountExpiring { first_name, last_day } => Mail::AccountExpiring(AccountExpiringMail {

@@ -207,6 +207,26 @@ pub struct CertificateExpiringMail {
     pub ends_at: DateTime<Utc>,
 }
 
+/// To someone who asked where he can sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginUrlMail {
+    /// The recipient's; may be empty.
+    pub first_name: String,
+    /// The recipient's address.
+    pub email: String,
+    /// Where: one or more.
+    pub places: Vec<Place>,
+}
+
+/// An organization that someone has an account in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its name.
+    pub name: String,
+    /// Its sign-in page.
+    pub sign_in_link: String,
+}
+
 /// Any mail. A new one is a struct and a variant here, and a folder of templates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the structs say it")]
@@ -225,6 +245,7 @@ pub enum Mail {
     PasswordSet(PasswordSetMail),
     SecondFactorEnabled(SecondFactorEnabledMail),
     SecondFactorRemoved(SecondFactorRemovedMail),
+    LoginUrl(LoginUrlMail),
 }
 
 impl Mail {
@@ -245,6 +266,7 @@ impl Mail {
             PasswordSetMail::sample().into(),
             SecondFactorEnabledMail::sample().into(),
             SecondFactorRemovedMail::sample().into(),
+            LoginUrlMail::sample().into(),
         ]
     }
 
@@ -265,6 +287,7 @@ impl Mail {
             Self::PasswordSet(_) => "password_set",
             Self::SecondFactorEnabled(_) => "second_factor_enabled",
             Self::SecondFactorRemoved(_) => "second_factor_removed",
+            Self::LoginUrl(_) => "login_url",
         }
     }
 
@@ -350,6 +373,12 @@ impl Mail {
                 fingerprint => mail.fingerprint.as_deref(),
                 ends_at => catalogue.date_time(mail.ends_at)?,
                 day => catalogue.date(mail.ends_at.date_naive())?,
+            },
+            Self::LoginUrl(mail) => context! {
+                first_name => &mail.first_name,
+                email => &mail.email,
+                places => mail.places.iter().map(|place| context! { name => &place.name, link => &place.sign_in_link })
+                    .collect::<Vec<_>>(),
             },
             Self::PasswordSet(mail) => context! {
                 organization => &mail.organization,

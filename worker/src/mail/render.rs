@@ -101,6 +101,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "invitation_reminder",
     "account_expiring",
     "certificate_expiring",
+    "login_url",
 ];
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::mails::{
     AccountExpiringMail, CertificateExpiringMail, InvitationAcceptedMail, InvitationBouncedMail,
-    InvitationDeclinedMail, InvitationMail, InvitationReminderMail, Mail, PasswordChangedMail, PasswordResetMail,
-    PasswordSetMail, SecondFactorEnabledMail, SecondFactorRemovedMail, WelcomeMail, WelcomeToSignInMail,
+    InvitationDeclinedMail, InvitationMail, InvitationReminderMail, LoginUrlMail, Mail, PasswordChangedMail,
+    PasswordResetMail, PasswordSetMail, Place, SecondFactorEnabledMail, SecondFactorRemovedMail, WelcomeMail,
+    WelcomeToSignInMail,
 };
 
 const ORGANIZATION: &str = "Acme Robotics";
@@ -186,5 +187,18 @@ mail!(
         removed_at: a_time(),
         sign_in_link: link("sign-in?organization=acme"),
         forgot_link: link("password-reset?organization=acme"),
+    }
+);
+
+mail!(
+    LoginUrlMail,
+    LoginUrl,
+    Self {
+        first_name: "Bob".to_owned(),
+        email: "bob@example.com".to_owned(),
+        places: vec![
+            Place { name: ORGANIZATION.to_owned(), sign_in_link: link("sign-in?organization=acme") },
+            Place { name: "Globex & Söhne".to_owned(), sign_in_link: link("sign-in?organization=globex") },
+        ],
     }
 );

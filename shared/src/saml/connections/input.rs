@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::{AttributeMapping, Source};
+use crate::email_address::parse_domain;
 use crate::error::{Check, Refusal};
 use crate::roles::BuiltinRole;
 use crate::text::check_name;
@@ -111,13 +112,9 @@ fn check_domains(check: &mut Check, domains: &[String]) -> Vec<String> {
     check.that(domains.len() <= MOST_DOMAINS, "domains", "too_many", "At most 100 domains.");
     let mut known = BTreeSet::new();
     for domain in domains {
-        let ascii = idna::domain_to_ascii_strict(domain.trim().trim_start_matches('@')).unwrap_or_default();
-        let is_domain = ascii.contains('.')
-            && ascii.len() <= 253
-            && ascii.split('.').all(|label| !label.is_empty())
-            && !ascii.rsplit('.').next().is_some_and(|top| top.bytes().all(|byte| byte.is_ascii_digit()));
-        check.that(is_domain, "domains", "invalid_domain", format!("{domain:?} is not an e-mail domain."));
-        known.insert(ascii);
+        let parsed = parse_domain(domain);
+        check.that(parsed.is_some(), "domains", "invalid_domain", format!("{domain:?} is not an e-mail domain."));
+        known.extend(parsed);
     }
     known.into_iter().collect()
 }

@@ -16,7 +16,7 @@ pub(super) use write::renew;
 pub use write::{change_connection, create_connection, delete_connection, get_connection, list_connections};
 
 use crate::db::Tx;
-use crate::email_address::mailbox_key;
+use crate::email_address::domain_of;
 use crate::error::Result;
 use crate::ids::{OrganizationId, SamlConnectionId};
 use crate::page::{Listed, Query, Sort};
@@ -137,11 +137,6 @@ pub async fn find_active_by_entity_id(tx: &mut Tx, entity_id: &str) -> Result<Op
     query.equals("c.entity_id", Some(entity_id));
     query.condition("c.is_active");
     query.find(tx).await
-}
-
-/// The domain of an address, as domains are stored.
-pub(crate) fn domain_of(email: &str) -> Option<String> {
-    mailbox_key(email).rsplit_once('@').map(|(_, domain)| domain.to_owned())
 }
 
 /// The connection that an address's domain is bound to, if it is on.
