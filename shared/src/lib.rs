@@ -34,8 +34,10 @@ pub mod tls;
 pub mod trace;
 
 pub mod actors;
+pub mod analysts;
 pub mod email_suppressions;
 pub mod emails;
+pub mod enterprise_bindings;
 pub mod folders;
 pub mod invitations;
 pub mod jobs;
@@ -50,6 +52,7 @@ pub mod sessions;
 pub mod settings;
 pub mod teams;
 pub mod totp;
+pub mod usage;
 pub mod user_groups;
 pub mod user_preferences;
 pub mod users;

@@ -5,7 +5,7 @@
 //! until it commits, and moves `resume_after` with it. So a worker that dies is succeeded by another that goes on where it
 //! stopped, and one that only seemed dead can do nothing any more.
 //!
-//! The purge of deleted organizations and of partitions has nothing behind it yet.
+//! The purge of partitions has nothing behind it yet.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::ValueEnum;
@@ -16,6 +16,7 @@ use crate::access::{Actor, Origin};
 use crate::db::{Db, Tx};
 use crate::error::{Error, Result};
 use crate::ids::{OrganizationId, new_uuid};
+use crate::organizations::RESTORABLE;
 use crate::outbox::{LEASE, interval};
 use crate::tenant::Tenant;
 
@@ -43,11 +44,13 @@ pub enum Schedule {
     NotifyExpiringCertificates,
     /// Deletes what is left of single sign-ons, once it is of no use.
     PurgeSaml,
+    /// Deletes what is left of organizations that can't be restored any more.
+    PurgeOrganizations,
 }
 
 impl Schedule {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::RemindInvitees,
         Self::NotifyExpiringAccounts,
         Self::EndExpiredAccounts,
@@ -57,6 +60,7 @@ impl Schedule {
         Self::FetchSamlMetadata,
         Self::NotifyExpiringCertificates,
         Self::PurgeSaml,
+        Self::PurgeOrganizations,
     ];
 
     const fn row(self) -> (&'static str, TimeDelta) {
@@ -70,6 +74,7 @@ impl Schedule {
             Self::FetchSamlMetadata => ("fetch_saml_metadata", TimeDelta::days(1)),
             Self::NotifyExpiringCertificates => ("notify_expiring_certificates", TimeDelta::hours(6)),
             Self::PurgeSaml => ("purge_saml", TimeDelta::hours(1)),
+            Self::PurgeOrganizations => ("purge_organizations", TimeDelta::hours(1)),
         }
     }
 
@@ -229,15 +234,26 @@ impl Run {
         self.after.is_some()
     }
 
-    /// The organizations that come next; none, when it has been to all.
+    /// The organizations that come next, of those that the schedule is for; none, when it has been to all.
     pub async fn next_organizations(&self, db: &Db) -> Result<Vec<Tenant>> {
-        let ids = sqlx::query_scalar!(
-            r#"select organization_id as "id!: OrganizationId" from next_organizations($1, $2) order by 1"#,
-            self.after as Option<OrganizationId>,
-            PAGE
-        )
-        .fetch_all(db.pool())
-        .await?;
+        let ids = if self.schedule == Schedule::PurgeOrganizations {
+            sqlx::query_scalar!(
+                r#"select organization_id as "id!: OrganizationId" from next_deleted_organizations($1, $2, $3) order by 1"#,
+                self.after as Option<OrganizationId>,
+                db.clock().now() - RESTORABLE,
+                PAGE
+            )
+            .fetch_all(db.pool())
+            .await?
+        } else {
+            sqlx::query_scalar!(
+                r#"select organization_id as "id!: OrganizationId" from next_organizations($1, $2) order by 1"#,
+                self.after as Option<OrganizationId>,
+                PAGE
+            )
+            .fetch_all(db.pool())
+            .await?
+        };
         Ok(ids.into_iter().map(Tenant::proven).collect())
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tenantry_shared::db::{Db, Tx};
 use tenantry_shared::schedules::{self, Part, Run, Schedule, Tally};
 use tenantry_shared::tenant::Tenant;
-use tenantry_shared::{Result, idempotency, invitations, passwords, saml, sessions, users};
+use tenantry_shared::{Result, idempotency, invitations, organizations, passwords, saml, sessions, users};
 use tokio_util::sync::CancellationToken;
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -128,6 +128,7 @@ async fn work(schedule: Schedule, tx: &mut Tx) -> Result<Part> {
         Schedule::FetchSamlMetadata => saml::refresh_some(tx).await,
         Schedule::NotifyExpiringCertificates => saml::notify_some(tx).await,
         Schedule::PurgeSaml => saml::purge_some(tx).await,
+        Schedule::PurgeOrganizations => organizations::purge_some(tx).await,
     }
 }
 
