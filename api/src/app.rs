@@ -29,6 +29,8 @@ pub(crate) struct App {
     pub(crate) limiter: Limiter,
     pub(crate) public_url: Arc<PublicUrl>,
     pub(crate) platform_slug: Arc<str>,
+    /// How much an organization may use in a month, where operators have not said otherwise.
+    pub(crate) usage_limit: i64,
     pub(crate) redis: redis::Client,
     pub(crate) saml: SamlTools,
     pub(crate) resolver: Resolver,

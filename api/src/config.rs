@@ -10,6 +10,7 @@ use tenantry_shared::check::Report;
 use tenantry_shared::config::{CommonConfig, ConfigError, DatabaseConfig, RedisConfig, secret};
 use tenantry_shared::limits::LimitsConfig;
 use tenantry_shared::signature::SigningSecret;
+use tenantry_shared::usage::MAX_LIMIT;
 
 /// What `serve` needs.
 #[derive(Clone, Debug, Args)]
@@ -35,6 +36,9 @@ pub struct ServeConfig {
     /// Addresses of proxies whose X-Forwarded-For counts, separated by commas.
     #[arg(long, env, value_delimiter = ',')]
     pub trusted_proxies: Vec<IpAddr>,
+    /// How much an organization may use in a calendar month (UTC), where operators have not said otherwise.
+    #[arg(long, env, default_value_t = 100_000, value_parser = clap::value_parser!(i64).range(0..=MAX_LIMIT))]
+    pub usage_limit: i64,
     /// What delivery events (`POST /v1/email-events`) are signed with: at least 32 characters, known to the mail system
     /// that reports them. Where it is not set, none are taken.
     #[arg(long, env, hide_env_values = true)]

@@ -20,11 +20,13 @@ mod reply;
 mod traced;
 
 mod actors;
+mod analysts;
 mod audit_events;
 mod email_domains;
 mod email_events;
 mod email_suppressions;
 mod emails;
+mod enterprise_bindings;
 mod folders;
 mod invitations;
 mod jobs;
@@ -40,7 +42,9 @@ mod sessions;
 mod settings;
 mod teams;
 mod totp;
+mod usage;
 mod user_groups;
+mod user_info;
 mod user_preferences;
 mod users;
 
@@ -113,6 +117,7 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
         redis: redis.clone(),
         email_events_secret: config.email_events_secret()?,
         platform_slug: config.platform_slug.as_str().into(),
+        usage_limit: config.usage_limit,
         db: db.clone(),
         public_url: Arc::new(public_url.clone()),
     };

@@ -14,9 +14,10 @@ use poem_openapi::OpenApiService;
 use serde_json::{Map, Value};
 
 use crate::{
-    actors, audit_events, email_domains, email_events, email_suppressions, emails, folders, invitations, jobs,
-    login_urls, organizations, passwords, permissions, personal_access_tokens, role_assignments, roles, saml, sessions,
-    settings, teams, totp, user_groups, user_preferences, users,
+    actors, analysts, audit_events, email_domains, email_events, email_suppressions, emails, enterprise_bindings,
+    folders, invitations, jobs, login_urls, organizations, passwords, permissions, personal_access_tokens,
+    role_assignments, roles, saml, sessions, settings, teams, totp, usage, user_groups, user_info, user_preferences,
+    users,
 };
 
 const ABOUT: &str = "\
@@ -43,7 +44,9 @@ another body gives 409 `idempotency_key_reused`. An answer that held a secret is
 **Bodies** may carry fields that are read-only; they are ignored. Unknown fields are refused. `PATCH` follows RFC 7396: \
 `null` clears.
 
-Every answer carries `X-Request-Id`: yours, if you sent one.";
+**Headers.** Every answer carries `X-Request-Id`: yours, if you sent one. `X-Tenant`, where you send it below an organization, \
+must be the slug in the path, else 400. `X-Client-Id` names your program: it is kept with the sessions that it begins, and in the \
+audit log.";
 
 /// How operations are grouped.
 #[derive(poem_openapi::Tags)]
@@ -82,8 +85,8 @@ pub(crate) enum Tags {
 
 /// By what they are about: the framework takes no more than sixteen side by side.
 type Apis = (
-    (organizations::Api, settings::Api, email_domains::Api, jobs::Api),
-    (users::Api, actors::Api, user_preferences::Api),
+    (organizations::Api, settings::Api, usage::Api, enterprise_bindings::Api, email_domains::Api, jobs::Api),
+    (users::Api, actors::Api, analysts::Api, user_info::Api, user_preferences::Api),
     (folders::Api, roles::Api, role_assignments::Api, user_groups::Api, teams::Api, permissions::Api),
     (login_urls::Api, sessions::Api, sessions::own::Api, personal_access_tokens::Api, passwords::Api, totp::Api),
     (saml::keys::Api, saml::connections::Api, saml::events::Api, saml::test_sign_ins::Api),
@@ -95,8 +98,8 @@ type Apis = (
 /// The operations, as an endpoint to nest at `/v1`.
 pub(crate) fn service() -> OpenApiService<Apis, ()> {
     let apis = (
-        (organizations::Api, settings::Api, email_domains::Api, jobs::Api),
-        (users::Api, actors::Api, user_preferences::Api),
+        (organizations::Api, settings::Api, usage::Api, enterprise_bindings::Api, email_domains::Api, jobs::Api),
+        (users::Api, actors::Api, analysts::Api, user_info::Api, user_preferences::Api),
         (folders::Api, roles::Api, role_assignments::Api, user_groups::Api, teams::Api, permissions::Api),
         (login_urls::Api, sessions::Api, sessions::own::Api, personal_access_tokens::Api, passwords::Api, totp::Api),
         (saml::keys::Api, saml::connections::Api, saml::events::Api, saml::test_sign_ins::Api),

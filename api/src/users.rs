@@ -381,6 +381,7 @@ impl Api {
             is_third_party: is_third_party.0,
             keep_local_login: keep_local_login.0,
             is_approver: is_approver.0,
+            is_analyst: None,
             expiry_date: expiry_date.0,
             user_groups: ids("user_groups", user_groups.0)?,
             exclude_current: exclude_current.0.unwrap_or(false),

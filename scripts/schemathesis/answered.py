@@ -37,6 +37,11 @@ OUT_OF_REACH = {
     # A minute since the mail before.
     "resend_invitation",
     "resend_invitation_in_place",
+    # Another organization than the one that everyone calls from: the platform's can't be deleted.
+    "delete_organization",
+    "restore_organization",
+    # It answers 303.
+    "go_to_portal",
     # A mail that failed.
     "retry_email",
     # A job just made, which not every seed comes to ask for.

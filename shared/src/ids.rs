@@ -51,6 +51,8 @@ typed_ids! {
     PersonalAccessTokenId;
     /// A token that hands a session to a browser.
     SessionTokenId;
+    /// A word of someone about being an analyst.
+    AnalystConsentId;
     /// A folder in an organization's tree.
     FolderId;
     /// A named set of permissions.

@@ -60,6 +60,19 @@ pub async fn give_up(tx: &mut Tx, id: JobId) -> Result<()> {
     Ok(())
 }
 
+/// The same for every job of the organization that is not done.
+pub(crate) async fn give_up_all(tx: &mut Tx) -> Result<()> {
+    sqlx::query!(
+        "update jobs set status = 'failed', finished_at = $2
+         where organization_id = $1 and status in ('queued', 'running')",
+        tx.organization_id() as OrganizationId,
+        tx.now()
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
 /// Takes up again what [`give_up`] has given up, where it stopped.
 pub(crate) async fn requeue(tx: &mut Tx, id: JobId) -> Result<()> {
     sqlx::query!(

@@ -25,8 +25,13 @@ pub(crate) fn merge(target: &mut Value, patch: &Value) {
 
 /// An object of at most 16 KiB.
 pub(crate) fn check_object(check: &mut Check, field: &'static str, value: &Value) {
+    check_object_of(check, field, value, 16 * 1024);
+}
+
+/// An object of at most so many bytes, which are whole KiB.
+pub(crate) fn check_object_of(check: &mut Check, field: &'static str, value: &Value, longest: usize) {
     let text = value.to_string();
     check.that(value.is_object(), field, "invalid", "This is a JSON object.");
-    check.that(text.len() <= 16 * 1024, field, "too_long", "This has at most 16 KiB.");
+    check.that(text.len() <= longest, field, "too_long", format!("This has at most {} KiB.", longest / 1024));
     check.that(!text.contains("\\u0000"), field, "invalid", "This has no NUL characters.");
 }

@@ -204,6 +204,17 @@ impl Tx {
     }
 }
 
+/// Withdraws all work of the organization that no worker has taken yet.
+pub(crate) async fn withdraw_all(tx: &mut Tx) -> Result<()> {
+    sqlx::query!(
+        "delete from outbox where organization_id = $1 and claim is null",
+        tx.organization_id() as OrganizationId
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
 /// A job that this process has taken, and nobody else.
 #[derive(Clone, Debug)]
 pub struct Claim {

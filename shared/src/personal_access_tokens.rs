@@ -219,6 +219,17 @@ async fn demand_manager(tx: &mut Tx, by: &Access<Oneself>, owner: UserId) -> Res
     }
 }
 
+/// Ends the tokens of everyone in the organization.
+pub(crate) async fn end_everyones(tx: &mut Tx) -> Result<u64> {
+    let ended = sqlx::query!(
+        "delete from personal_access_tokens where organization_id = $1",
+        tx.organization_id() as OrganizationId
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(ended.rows_affected())
+}
+
 /// Ends all of a user's tokens. They are deleted: what was killed stays dead. Locked in the order of their ids, as by whoever
 /// shortens them all.
 pub(crate) async fn kill_all(tx: &mut Tx, user: UserId) -> Result<u64> {

@@ -5,7 +5,7 @@
 //! until it commits, and moves `resume_after` with it. So a worker that dies is succeeded by another that goes on where it
 //! stopped, and one that only seemed dead can do nothing any more.
 //!
-//! The purge of deleted organizations and of partitions has nothing behind it yet.
+//! The purge of partitions has nothing behind it yet.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::ValueEnum;
@@ -16,6 +16,7 @@ use crate::access::{Actor, Origin};
 use crate::db::{Db, Tx};
 use crate::error::{Error, Result};
 use crate::ids::{OrganizationId, new_uuid};
+use crate::organizations::RESTORABLE;
 use crate::outbox::{LEASE, interval};
 use crate::tenant::Tenant;
 
@@ -45,11 +46,13 @@ pub enum Schedule {
     PurgeSaml,
     /// Looks the records of claimed e-mail domains up again.
     LookUpEmailDomains,
+    /// Deletes what is left of organizations that can't be restored any more.
+    PurgeOrganizations,
 }
 
 impl Schedule {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::RemindInvitees,
         Self::NotifyExpiringAccounts,
         Self::EndExpiredAccounts,
@@ -60,6 +63,7 @@ impl Schedule {
         Self::NotifyExpiringCertificates,
         Self::PurgeSaml,
         Self::LookUpEmailDomains,
+        Self::PurgeOrganizations,
     ];
 
     const fn row(self) -> (&'static str, TimeDelta) {
@@ -74,6 +78,7 @@ impl Schedule {
             Self::NotifyExpiringCertificates => ("notify_expiring_certificates", TimeDelta::hours(6)),
             Self::PurgeSaml => ("purge_saml", TimeDelta::hours(1)),
             Self::LookUpEmailDomains => ("look_up_email_domains", TimeDelta::days(1)),
+            Self::PurgeOrganizations => ("purge_organizations", TimeDelta::hours(1)),
         }
     }
 
@@ -233,15 +238,26 @@ impl Run {
         self.after.is_some()
     }
 
-    /// The organizations that come next; none, when it has been to all.
+    /// The organizations that come next, of those that the schedule is for; none, when it has been to all.
     pub async fn next_organizations(&self, db: &Db) -> Result<Vec<Tenant>> {
-        let ids = sqlx::query_scalar!(
-            r#"select organization_id as "id!: OrganizationId" from next_organizations($1, $2) order by 1"#,
-            self.after as Option<OrganizationId>,
-            PAGE
-        )
-        .fetch_all(db.pool())
-        .await?;
+        let ids = if self.schedule == Schedule::PurgeOrganizations {
+            sqlx::query_scalar!(
+                r#"select organization_id as "id!: OrganizationId" from next_deleted_organizations($1, $2, $3) order by 1"#,
+                self.after as Option<OrganizationId>,
+                db.clock().now() - RESTORABLE,
+                PAGE
+            )
+            .fetch_all(db.pool())
+            .await?
+        } else {
+            sqlx::query_scalar!(
+                r#"select organization_id as "id!: OrganizationId" from next_organizations($1, $2) order by 1"#,
+                self.after as Option<OrganizationId>,
+                PAGE
+            )
+            .fetch_all(db.pool())
+            .await?
+        };
         Ok(ids.into_iter().map(Tenant::proven).collect())
     }
 

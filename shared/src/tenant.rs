@@ -39,7 +39,7 @@ impl Tenant {
 }
 
 /// A slug that is not ASCII is nobody's, though some of its letters have small ones that are: none is as good as it.
-fn ascii(slug: &str) -> &str {
+pub(crate) fn ascii(slug: &str) -> &str {
     if slug.is_ascii() { slug } else { "" }
 }
 

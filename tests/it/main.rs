@@ -1,9 +1,11 @@
 //! What Tenantry promises, tried through its front door: one module a feature, each test a rule.
 
 mod actors;
+mod analysts;
 mod asvs;
 mod attempts;
 mod audit_events;
+mod audit_export;
 mod authority;
 mod browser;
 mod cascade;
@@ -28,6 +30,7 @@ mod login_url;
 mod mail_headers;
 mod mail_looks;
 mod metrics;
+mod organization_ends;
 mod organizations;
 mod paging;
 mod parked;
@@ -60,4 +63,6 @@ mod stop;
 mod teams;
 mod totp;
 mod traces;
+mod usage;
+mod user_info;
 mod users;

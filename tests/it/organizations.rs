@@ -104,3 +104,43 @@ async fn operators_see_all_organizations_and_members_their_own() {
     operator.under("acme").get("/users").await.problem(404, "not_found");
     app.finish().await;
 }
+
+#[tokio::test]
+async fn an_organization_is_renamed_by_operators_and_by_whoever_may_change_it() {
+    let app = TestApp::start().await;
+    let operator = operator(&app).await;
+    let admin = app.organization("acme").administrator().await;
+    let reader = admin.member("rita@acme.example", "reader").await;
+    app.organization("other").administrator().await;
+
+    let read = admin.get("").await;
+    let tag = read.header("etag").to_owned();
+    let mut whole = read.ok();
+    whole["name"] = json!("Acme Ltd.");
+    whole["slug"] = json!("never-changes");
+    let changed = admin.put("", whole).header("If-Match", &tag).await.ok();
+    assert_eq!((&changed["name"], &changed["slug"]), (&json!("Acme Ltd."), &json!("acme")));
+    admin.patch("", json!({ "name": "Late" })).header("If-Match", &tag).await.problem(412, "precondition_failed");
+    assert_eq!(admin.patch("", json!({})).await.ok()["name"], "Acme Ltd.");
+    assert_eq!(operator.patch("/v1/orgs/ACME", json!({ "name": "Acme Inc." })).await.ok()["name"], "Acme Inc.");
+    assert_eq!(operator.put("/v1/orgs/platform", json!({ "name": "We" })).await.ok()["name"], "We");
+
+    reader.patch("", json!({ "name": "Mine" })).await.problem(403, "permission_denied");
+    admin.patch("/v1/orgs/other", json!({ "name": "Mine" })).await.problem(404, "not_found");
+    operator.patch("/v1/orgs/nowhere", json!({ "name": "Mine" })).await.problem(404, "not_found");
+    admin.patch("", json!({ "name": null })).await.invalid("name", "required");
+    admin.put("", json!({ "name": " " })).await.invalid("name", "required");
+    admin.put("", json!({})).await.invalid("name", "required");
+    admin.patch("", json!({ "name": "x".repeat(201) })).await.invalid("name", "too_long");
+
+    let log = admin.get("/audit-events?action=organization.changed&ordering=at").await.ok();
+    let names: Vec<_> = log["results"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|event| &event["details"]["changes"]["name"]["to"])
+        .collect();
+    assert_eq!(names, ["Acme Ltd.", "Acme Inc."]);
+    assert_eq!(operator.get("/audit-events?action=organization.changed").await.ok()["count"], 2);
+    app.finish().await;
+}

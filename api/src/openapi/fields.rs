@@ -6,6 +6,7 @@ use tenantry_shared::access::{MAX_CHECKS, Permission};
 use tenantry_shared::role_assignments::MAX_PERIMETER;
 use tenantry_shared::roles::BuiltinRole;
 use tenantry_shared::saml::LARGEST_METADATA;
+use tenantry_shared::usage::{MAX_INCREMENT, MAX_LIMIT};
 
 /// What a field takes beyond its type.
 fn limits(schema: &str, field: &str) -> Option<Value> {
@@ -24,7 +25,16 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         (_, "slug") => json!({ "maxLength": 200, "pattern": "^[-a-zA-Z0-9_]+$" }),
         ("BatchActionIn", "ids") => json!({ "maxItems": 1000 }),
         (_, "description") => json!({ "maxLength": 4000 }),
-        ("NewOrganizationIn" | "FolderIn" | "FolderPatchIn" | "UserGroupIn" | "UserGroupPatchIn", "name") => {
+        (
+            "NewOrganizationIn"
+            | "OrganizationIn"
+            | "OrganizationPatchIn"
+            | "FolderIn"
+            | "FolderPatchIn"
+            | "UserGroupIn"
+            | "UserGroupPatchIn",
+            "name",
+        ) => {
             json!({ "minLength": 1, "maxLength": 200 })
         }
         (
@@ -64,6 +74,10 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         ("SamlConnectionIn" | "SamlConnectionPatchIn" | "SamlMappedGroupIn", field) => {
             return of_connection(field);
         }
+        ("UsageIn", "usage") => json!({ "minimum": 1, "maximum": MAX_INCREMENT }),
+        ("UsageLimitIn", "limit") => json!({ "minimum": 0, "maximum": MAX_LIMIT }),
+        ("EnterpriseBindingIn", "id" | "name") => json!({ "minLength": 1, "maxLength": 200 }),
+        ("EnterpriseBindingIn", "data") => json!({ "type": "object" }),
         ("ResendManyIn", "older_than") => json!({ "minimum": 0, "maximum": 7_776_000 }),
         ("ResendManyIn", "status") => json!({ "enum": ["pending"] }),
         _ => return None,
@@ -122,6 +136,11 @@ fn example(schema: &str) -> Option<Value> {
         "TeamIn" => json!({ "name": "Incident response", "team_email": "incidents@example.com" }),
         "TeamPatchIn" => json!({ "description": "They are called first." }),
         "NewOrganizationIn" => json!({ "name": "Example", "slug": "example", "admin_email": "dave@example.com" }),
+        "OrganizationIn" | "OrganizationPatchIn" => json!({ "name": "Example Ltd." }),
+        "UsageIn" => json!({ "usage": 3 }),
+        "UsageLimitIn" => json!({ "limit": 50_000 }),
+        "EnterpriseBindingIn" => json!({ "id": "LC03x7yz", "name": "Example Enterprise", "data": { "region": "eu" } }),
+        "AnalystConsentPatchIn" => json!({ "consent_given": true }),
         "ResendManyIn" => json!({ "status": "pending" }),
         "AuthTokenIn" => json!({ "name": "nightly export", "expiry": 30, "permissions": ["view_user"] }),
         "SettingsPatchIn" => json!({ "token_max_days": 90 }),

@@ -178,6 +178,18 @@ pub(crate) async fn cancel(tx: &mut Tx, id: EmailId) -> Result<()> {
     tx.withdraw(Job::SendEmail(id)).await
 }
 
+/// The same for every mail of the organization. Their jobs are the caller's to withdraw.
+pub(crate) async fn cancel_all(tx: &mut Tx) -> Result<u64> {
+    let canceled = sqlx::query!(
+        "update email_messages set status = 'canceled', version = version + 1
+         where organization_id = $1 and status in ('queued', 'deferred')",
+        tx.organization_id() as OrganizationId
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(canceled.rows_affected())
+}
+
 /// A mail of the organization.
 #[derive(Clone, Debug, sqlx::FromRow)]
 #[expect(missing_docs, reason = "the columns, described on the wire")]

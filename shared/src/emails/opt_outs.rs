@@ -32,7 +32,7 @@ async fn find(tx: &mut Tx, link: &Link) -> Result<OptOutPreview> {
         OptOutPreview,
         "select o.name as organization_name, o.branding, i.invitee_identifier, i.locale
          from invitations i join organizations o on o.organization_id = i.organization_id
-         where i.organization_id = $1 and i.id = $2",
+         where i.organization_id = $1 and i.id = $2 and o.deleted_at is null",
         tx.organization_id() as OrganizationId,
         link.id
     )

@@ -43,6 +43,19 @@ pub(crate) async fn revoke_with_folder(tx: &mut Tx, id: InvitationId) -> Result<
     close(tx, id, "revoked").await
 }
 
+/// Revokes every invitation of the organization that is open. Their mails are the caller's to withdraw.
+pub(crate) async fn revoke_all(tx: &mut Tx) -> Result<u64> {
+    let revoked = sqlx::query!(
+        "update invitations set state = 'revoked', closed_at = $2, version = version + 1
+         where organization_id = $1 and state = 'open'",
+        tx.organization_id() as OrganizationId,
+        tx.now()
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(revoked.rows_affected())
+}
+
 /// Ends an invitation. Its mail, if it waits still, is withdrawn.
 pub(super) async fn close(tx: &mut Tx, id: InvitationId, state: &str) -> Result<()> {
     let row = sqlx::query!(

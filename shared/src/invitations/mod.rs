@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub use accept::{Accept, Accepted, Preview, accept, decline, preview};
 pub(crate) use accept::{Awaited, Carried, accept_awaited, find_address, find_awaited, follow, get_awaited};
 pub use close::revoke;
-pub(crate) use close::revoke_with_folder;
+pub(crate) use close::{revoke_all, revoke_with_folder};
 pub(crate) use create::invite_first_administrator;
 pub use create::{InvitationInput, NewInvitation, create};
 pub(crate) use inviter::tell_of_bounce;

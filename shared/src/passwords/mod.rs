@@ -15,7 +15,7 @@ pub use policy::{Wearer, check_policy, check_same};
 pub(crate) use policy::{outgrow, policy_of};
 pub use purge::purge_some;
 pub use reset::{confirm_reset, mail_reset, preview_reset, request_reset};
-pub(crate) use reset::{mail_link, supersede};
+pub(crate) use reset::{end_links, mail_link, supersede};
 pub use set::set;
 
 use crate::db::Tx;

@@ -150,6 +150,25 @@ pub(crate) async fn supersede(tx: &mut Tx, user: UserId) -> Result<()> {
     Ok(())
 }
 
+/// Makes every link that is out there for anyone of the organization dead, and forgets who has just asked for one.
+pub(crate) async fn end_links(tx: &mut Tx) -> Result<()> {
+    sqlx::query!(
+        "update password_resets set superseded_at = $2
+         where organization_id = $1 and used_at is null and superseded_at is null",
+        tx.organization_id() as OrganizationId,
+        tx.now()
+    )
+    .execute(tx.connection())
+    .await?;
+    sqlx::query!(
+        "delete from password_reset_requests where organization_id = $1",
+        tx.organization_id() as OrganizationId
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
 fn link_dead() -> Refusal {
     Refusal::missing("link_dead", "This link is not, or no longer, good. Ask for a new one.")
 }

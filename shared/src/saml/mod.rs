@@ -44,6 +44,7 @@ pub use logout::{LoggedOut, RawMessage, receive_logout, sign_out};
 pub use notices::notify_some;
 pub(crate) use notices::{is_near, last_end};
 pub use own::metadata;
+pub(crate) use purge::forget_requests;
 pub use purge::purge_some;
 pub use refresh::{Refresh, load_refresh, record_refresh, refresh_some};
 pub use requests::Browser;

@@ -55,3 +55,11 @@ pub async fn purge_some(tx: &mut Tx) -> Result<Part> {
     let of = |done: sqlx::postgres::PgQueryResult| Part::of(done.rows_affected(), AT_A_TIME);
     Ok(of(requests).and(of(messages)).and(of(events)).and(of(tests)))
 }
+
+/// Forgets what was asked of identity providers and is not answered yet.
+pub(crate) async fn forget_requests(tx: &mut Tx) -> Result<()> {
+    sqlx::query!("delete from saml_requests where organization_id = $1", tx.organization_id() as OrganizationId)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}

@@ -178,7 +178,7 @@ async fn go_on(door: &Door<'_>, proven: Proven<'_>, origin: Origin) -> Result<Op
         "update users u set password_hash = coalesce($4, u.password_hash) from organizations o
          where u.organization_id = $1 and u.id = $2 and u.password_hash = $3 and u.is_active
            and (u.expiry_date is null or u.expiry_date >= $5)
-           and o.organization_id = u.organization_id
+           and o.organization_id = u.organization_id and o.deleted_at is null
            and may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $6)",
         tx.organization_id() as OrganizationId,
         account.user_id as UserId,

@@ -218,6 +218,15 @@ pub(crate) async fn kill_all(tx: &mut Tx, user: UserId, but: Option<SessionId>) 
     Ok(killed.rows_affected())
 }
 
+/// Ends all that anyone of the organization could call with.
+pub(crate) async fn end_everyones(tx: &mut Tx) -> Result<Killed> {
+    let killed =
+        sqlx::query!("delete from sessions where organization_id = $1", tx.organization_id() as OrganizationId)
+            .execute(tx.connection())
+            .await?;
+    Ok(Killed { sessions: killed.rows_affected(), tokens: personal_access_tokens::end_everyones(tx).await? })
+}
+
 /// How many a statement deletes.
 const AT_A_TIME: i64 = 1_000;
 

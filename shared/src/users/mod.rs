@@ -109,6 +109,7 @@ pub struct UserFilter {
     pub is_third_party: Option<bool>,
     pub keep_local_login: Option<bool>,
     pub is_approver: Option<bool>,
+    pub is_analyst: Option<bool>,
     pub expiry_date: Option<NaiveDate>,
     pub user_groups: Option<Vec<Uuid>>,
     pub exclude_current: bool,
@@ -119,6 +120,11 @@ const IS_APPROVER: &str = "(o.id in (select coalesce(a.user_id, m.user_id) from 
      left join user_group_members m on m.organization_id = a.organization_id and m.user_group_id = a.user_group_id \
      where r.organization_id = o.organization_id and r.builtin and r.name = 'approver' \
      and coalesce(a.user_id, m.user_id) is not null))";
+const IS_ANALYST: &str = "(o.id in (select coalesce(a.user_id, m.user_id) from roles r \
+     join role_assignments a on a.organization_id = r.organization_id and a.role_id = r.id \
+     left join user_group_members m on m.organization_id = a.organization_id and m.user_group_id = a.user_group_id \
+     where r.organization_id = o.organization_id and r.builtin and r.name = 'analyst' \
+     and coalesce(a.user_id, m.user_id) is not null))";
 const IN_GROUPS: &str = "exists (select from user_group_members m where m.organization_id = o.organization_id \
      and m.user_id = o.id and m.user_group_id = any(";
 
@@ -126,8 +132,8 @@ const IN_GROUPS: &str = "exists (select from user_group_members m where m.organi
 pub async fn list(tx: &mut Tx, by: &Access<ViewUser>, filter: &UserFilter, page: &PageRequest) -> Result<Page<User>> {
     let groups = objects::only_seen(tx, by.caller(), Kind::UserGroup, filter.user_groups.as_deref()).await?;
     // To whoever sees no role, nobody has one, and nobody has none.
-    let hides_roles =
-        filter.is_approver.is_some() && Reach::load(tx, by.caller().holder(), Permission::ViewRole).await?.is_empty();
+    let hides_roles = (filter.is_approver.is_some() || filter.is_analyst.is_some())
+        && Reach::load(tx, by.caller().holder(), Permission::ViewRole).await?.is_empty();
     objects::list(tx, by, page, |query| {
         query.ids(filter.ids.clone());
         query.equals("o.email_key", filter.email.as_deref().map(crate::email_address::key));
@@ -138,6 +144,7 @@ pub async fn list(tx: &mut Tx, by: &Access<ViewUser>, filter: &UserFilter, page:
         query.equals("o.keep_local_login", filter.keep_local_login);
         query.equals("o.expiry_date", filter.expiry_date);
         query.equals(IS_APPROVER, filter.is_approver);
+        query.equals(IS_ANALYST, filter.is_analyst);
         if hides_roles {
             query.condition(false);
         }

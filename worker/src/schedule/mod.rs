@@ -8,7 +8,9 @@ use std::time::Duration;
 use tenantry_shared::db::{Db, Tx};
 use tenantry_shared::schedules::{self, Part, Run, Schedule, Tally};
 use tenantry_shared::tenant::Tenant;
-use tenantry_shared::{Result, email_domains, idempotency, invitations, passwords, saml, sessions, users};
+use tenantry_shared::{
+    Result, email_domains, idempotency, invitations, organizations, passwords, saml, sessions, users,
+};
 use tokio_util::sync::CancellationToken;
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -129,6 +131,7 @@ async fn work(schedule: Schedule, tx: &mut Tx) -> Result<Part> {
         Schedule::NotifyExpiringCertificates => saml::notify_some(tx).await,
         Schedule::PurgeSaml => saml::purge_some(tx).await,
         Schedule::LookUpEmailDomains => email_domains::look_at_some(tx).await,
+        Schedule::PurgeOrganizations => organizations::purge_some(tx).await,
     }
 }
 

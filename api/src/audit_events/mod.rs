@@ -1,5 +1,7 @@
 //! The audit log.
 
+mod export;
+
 use chrono::{DateTime, Utc};
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
@@ -10,6 +12,8 @@ use serde_json::Value;
 use tenantry_shared::access::ViewAuditLog;
 use tenantry_shared::audit::{self, AuditEvent, AuditFilter};
 use uuid::Uuid;
+
+use export::{Export, Format};
 
 use crate::app::App;
 use crate::auth::SignedIn;
@@ -109,5 +113,48 @@ impl Api {
         let page = audit::list(&mut tx, &by, &filter, &paging.request).await?;
         tx.commit().await?;
         Ok(Json(paging.envelope(page)))
+    }
+
+    /// Export audit events
+    ///
+    /// All that the list shows under the same filters, newest first, as a file that may be long: a JSON object a line (`ndjson`), or
+    /// comma-separated values with a header (`csv`), where a text that a spreadsheet would take for a formula begins with an
+    /// apostrophe. A transfer that breaks off was not finished. Needs `view_audit_log`.
+    #[oai(path = "/orgs/:organization_slug/audit-events/export", method = "get", operation_id = "export_audit_events")]
+    #[expect(clippy::too_many_arguments, reason = "a handler's arguments are its parameters")]
+    async fn export(
+        &self,
+        caller: SignedIn,
+        app: Data<&App>,
+        /// The organization's slug.
+        organization_slug: Path<String>,
+        /// How it is written; `ndjson` if not given.
+        format: Query<Option<Format>>,
+        /// Only of this action.
+        action: Query<Option<String>>,
+        /// Only by this user.
+        actor_id: Query<Option<Uuid>>,
+        /// Only about this object.
+        object_id: Query<Option<Uuid>>,
+        /// Only about this kind of object.
+        object_type: Query<Option<String>>,
+        /// Only at or after this time.
+        since: Query<Option<DateTime<Utc>>>,
+        /// Only before this time.
+        until: Query<Option<DateTime<Utc>>>,
+        /// A term to find, whatever its case.
+        search: Query<Option<String>>,
+    ) -> ApiResult<Export> {
+        let (tx, _by) = app.enter::<ViewAuditLog>(&caller, &organization_slug).await?;
+        tx.commit().await?;
+        let filter = AuditFilter {
+            action: action.0,
+            actor: actor_id.0,
+            object: object_id.0,
+            object_type: object_type.0,
+            since: since.0,
+            until: until.0,
+        };
+        export::begin(&app, caller, filter, search.0, format.0.unwrap_or(Format::Ndjson)).await
     }
 }

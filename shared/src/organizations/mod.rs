@@ -1,4 +1,7 @@
-//! Organizations: the tenants themselves. Operators make them; a member sees his own.
+//! Organizations: the tenants themselves. Operators make and delete them; a member sees his own.
+
+mod change;
+mod end;
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -14,9 +17,12 @@ use crate::error::{Check, FieldError, Refusal, Result, on_constraint};
 use crate::ids::{FolderId, OrganizationId, TypedId, new_uuid};
 use crate::page::{Listed, Page, PageRequest, Query, Sort};
 use crate::passwords::{Hasher, Wearer, check_policy};
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, ascii};
 use crate::text::check_name;
 use crate::{folders, invitations, roles, users};
+
+pub use change::{Changer, change};
+pub use end::{RESTORABLE, delete, purge_some, restore};
 
 /// Languages that mails and pages are written in.
 pub const LOCALES: [&str; 3] = ["en", "de", "fr"];
@@ -75,10 +81,11 @@ pub struct Organization {
     pub slug: String,
     pub created_at: DateTime<Utc>,
     pub branding: serde_json::Value,
+    pub deleted_at: Option<DateTime<Utc>>,
     pub version: i64,
 }
 
-const COLUMNS: &str = "o.organization_id, o.name, o.slug, o.branding, o.created_at, o.version";
+const COLUMNS: &str = "o.organization_id, o.name, o.slug, o.branding, o.created_at, o.deleted_at, o.version";
 const FROM: &str = "organizations o";
 
 impl Listed for Organization {
@@ -97,10 +104,12 @@ pub struct OrganizationFilter {
     pub name: Option<String>,
     /// Of this slug, whatever its case.
     pub slug: Option<String>,
+    /// Those that are deleted and can be restored, in place of those that are there.
+    pub is_deleted: bool,
 }
 
 /// The organizations a caller may know of: all, for an operator; else his own.
-async fn known(tx: &mut Tx, operator: Option<&Operator>) -> Result<Query> {
+async fn known(tx: &mut Tx, operator: Option<&Operator>, is_deleted: bool) -> Result<Query> {
     let mut query = match operator {
         Some(_) => {
             tx.open_directory().await?;
@@ -108,7 +117,11 @@ async fn known(tx: &mut Tx, operator: Option<&Operator>) -> Result<Query> {
         }
         None => Query::new(COLUMNS, FROM, "o.organization_id", tx),
     };
-    query.condition("o.deleted_at is null");
+    if is_deleted {
+        query.compare("o.deleted_at > ", Some(tx.now() - RESTORABLE));
+    } else {
+        query.condition("o.deleted_at is null");
+    }
     Ok(query)
 }
 
@@ -119,7 +132,7 @@ pub async fn list(
     filter: &OrganizationFilter,
     page: &PageRequest,
 ) -> Result<Page<Organization>> {
-    let mut query = known(tx, operator).await?;
+    let mut query = known(tx, operator, filter.is_deleted).await?;
     query.any("o.organization_id", filter.ids.clone());
     query.equals("o.name", filter.name.as_deref());
     query.equals("lower(o.slug)", filter.slug.as_ref().map(|slug| slug.to_lowercase()));
@@ -129,9 +142,38 @@ pub async fn list(
 
 /// One organization by its slug, if the caller may know of it.
 pub async fn get(tx: &mut Tx, operator: Option<&Operator>, slug: &str) -> Result<Organization> {
-    let mut query = known(tx, operator).await?;
+    let mut query = known(tx, operator, false).await?;
     query.equals("lower(o.slug)", Some(slug.to_lowercase()));
     query.find(tx).await?.ok_or_else(|| Refusal::not_found().into())
+}
+
+/// An organization that an operator has stepped into.
+struct SteppedInto {
+    slug: String,
+    version: i64,
+    deleted_at: Option<DateTime<Utc>>,
+}
+
+/// Goes on in the organization of a slug, with its row locked against all who are about to write down what they did in it.
+async fn step_into(tx: &mut Tx, _by: &Operator, slug: &str, also_deleted: bool) -> Result<SteppedInto> {
+    tx.open_directory().await?;
+    let row = sqlx::query!(
+        r#"select organization_id as "id: OrganizationId", slug, version, deleted_at from organizations
+           where lower(slug) = lower($1) and (deleted_at is null or $2) for update"#,
+        ascii(slug),
+        also_deleted
+    )
+    .fetch_optional(tx.connection())
+    .await?
+    .ok_or_else(Refusal::not_found)?;
+    tx.switch_to(Tenant::proven(row.id)).await?;
+    Ok(SteppedInto { slug: row.slug, version: row.version, deleted_at: row.deleted_at })
+}
+
+/// Goes on in the organization of a slug, for what operators may look at there.
+pub(crate) async fn visit(tx: &mut Tx, by: &Operator, slug: &str) -> Result<()> {
+    let found = get(tx, Some(by), slug).await?;
+    tx.switch_to(Tenant::proven(found.organization_id.into())).await
 }
 
 /// Makes an organization, with its root folder and built-in roles, and invites its first administrator.
