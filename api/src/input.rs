@@ -66,13 +66,15 @@ fn wrong_fields<T: Type>(value: &Value) -> Vec<FieldError> {
     errors
 }
 
-/// The schema that a field's schema stands for: a field with a description of its own wraps a reference.
+/// The schema that a field's schema stands for: a field with a description of its own has it beside a reference.
 fn resolve<'a>(schema: &'a MetaSchemaRef, registry: &'a Registry) -> Option<&'a MetaSchema> {
     match schema {
-        MetaSchemaRef::Inline(schema) => match &schema.all_of[..] {
-            [one] => resolve(one, registry),
-            _ => Some(schema),
-        },
+        MetaSchemaRef::Inline(schema) => {
+            match schema.all_of.iter().find(|part| matches!(part, MetaSchemaRef::Reference(_))) {
+                Some(part) => resolve(part, registry),
+                None => Some(schema),
+            }
+        }
         MetaSchemaRef::Reference(name) => registry.schemas.get(name),
     }
 }

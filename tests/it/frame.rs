@@ -21,7 +21,7 @@ pub(crate) const OPEN: &[&str] = &[
 pub(crate) const SIGNED: &[&str] = &["record_email_events"];
 
 pub(crate) fn document() -> Value {
-    serde_json::from_str(&tenantry_api::document()).expect("JSON")
+    serde_json::from_str(tenantry_api::document()).expect("JSON")
 }
 
 /// Every operation of a document: method, path, operation.

@@ -137,6 +137,9 @@ async fn let_time_pass(tenantry: &Processes, admin: &Caller) -> Vec<String> {
         "no secret in it"
     );
     tenantry.database().execute("update organizations set sso_required_from = null where slug = 'acme'").await;
+    let whoever = tenantry.anonymous();
+    whoever.post("/v1/login-url", json!({ "email": "greta@example.com" })).await.ok();
+    tenantry.mailbox().last_to("greta@example.com").await;
     admin.invite("erin@example.com", "reader").await;
     tenantry.settle().await;
     tenantry.mailbox().read_all();
