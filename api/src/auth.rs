@@ -6,7 +6,7 @@ use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde_json::Value;
 use tenantry_shared::access::{Caller, Origin};
-use tenantry_shared::sessions;
+use tenantry_shared::{Refusal, sessions};
 
 use crate::app::App;
 use crate::problem::Problem;
@@ -139,7 +139,20 @@ async fn resolve(request: &Request) -> Result<SignedIn> {
     let span = tracing::Span::current();
     span.record("organization", &caller.organization_slug);
     span.record("actor", tracing::field::display(caller.user_id));
+    demand_its_tenant(request)?;
     Ok(SignedIn { caller, origin: origin(request) })
+}
+
+/// Refuses a request whose `X-Tenant`, where it is sent below an organization, is not that organization's slug.
+fn demand_its_tenant(request: &Request) -> Result<(), Problem> {
+    let Some(below) = request.original_uri().path().strip_prefix("/v1/orgs/") else { return Ok(()) };
+    let slug = below.split('/').next().unwrap_or_default();
+    let mut names = request.headers().get_all("x-tenant").iter();
+    if names.all(|name| name.as_bytes().eq_ignore_ascii_case(slug.as_bytes())) {
+        return Ok(());
+    }
+    let message = "X-Tenant names another organization than the address.";
+    Err(Refusal::invalid_field("X-Tenant", "other_tenant", message).into())
 }
 
 /// Where a request came from, as the edge found it.
@@ -153,6 +166,7 @@ pub(crate) struct From(pub(crate) Origin);
 
 impl<'a> FromRequest<'a> for From {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
+        demand_its_tenant(request)?;
         Ok(Self(origin(request)))
     }
 }

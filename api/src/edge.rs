@@ -14,7 +14,6 @@ use poem_openapi::OperationId;
 use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError};
 use tenantry_shared::access::Origin;
 use tenantry_shared::clock::Clock;
-use tenantry_shared::error::Refusal;
 use tenantry_shared::ids::new_uuid;
 use tenantry_shared::trace;
 use tokio::time::timeout;
@@ -34,7 +33,6 @@ const BODY_PATIENCE: Duration = Duration::from_secs(15);
 /// and a handler to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const TENANT: HeaderName = HeaderName::from_static("x-tenant");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// See the module.
@@ -136,10 +134,6 @@ impl<E: Endpoint> EdgeEndpoint<E> {
             )
             .into());
         }
-        if !names_its_tenant(&request) {
-            let message = "X-Tenant names another organization than the address.";
-            return Err(Problem::from(Refusal::invalid_field("X-Tenant", "other_tenant", message)).into());
-        }
         let is_batch = request.uri().path().ends_with("/batch") || request.uri().path().ends_with("/batch-action");
         let limit = if is_batch { BATCH_BODY_LIMIT } else { BODY_LIMIT };
         let body = request.take_body();
@@ -199,13 +193,6 @@ impl Edge {
             headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         }
     }
-}
-
-/// Whether `X-Tenant`, where it is sent below an organization, is that organization's slug.
-fn names_its_tenant(request: &Request) -> bool {
-    let Some(below) = request.uri().path().strip_prefix("/v1/orgs/") else { return true };
-    let slug = below.split('/').next().unwrap_or_default();
-    request.headers().get_all(TENANT).iter().all(|name| name.as_bytes().eq_ignore_ascii_case(slug.as_bytes()))
 }
 
 fn request_id(request: &Request, clock: &Clock) -> String {
