@@ -172,6 +172,13 @@ fn modulus(certificate: &str) -> String {
     hex[begin..begin + 512].to_owned()
 }
 
+/// What anyone finds in a core who looks for the environment: it stands there in the clear.
+async fn environment_of(pid: u32) -> String {
+    let (code, shown) = run_to_end("ps", &["eww", "-o", "command=", "-p", &pid.to_string()], &[]).await;
+    assert_eq!(code, Some(0), "{shown}");
+    shown
+}
+
 async fn dump(tenantry: &Processes) -> (String, String) {
     let program = format!("{}/pg_dump", required("TEST_POSTGRES_BIN"));
     let (code, postgres) = run_to_end(program, &["--inserts", "--dbname", &tenantry.database().owner_url()], &[]).await;
@@ -237,7 +244,17 @@ async fn dumps_and_logs_hold_no_token_link_password_session_or_seed() {
     let logs = format!("{}{}", tenantry.log(Which::Api), tenantry.log(Which::Worker));
     assert!(logs.contains("iam_password_reset_confirm") && logs.contains("B***@e***.com"), "{logs}");
 
+    let mut environment = String::new();
+    for which in [Which::Api, Which::Worker] {
+        environment += &environment_of(tenantry.pid(which)).await;
+    }
+    assert!(environment.contains("SECRET_KEY="), "it is what the processes began with: {environment}");
+    for (place, text) in [("the logs", &logs), ("the environment", &environment)] {
+        assert!(!text.contains(&modulus), "{place} holds a private key");
+    }
+
     let places = [
+        ("the environment", &environment),
         ("Postgres", &postgres),
         ("Redis", &redis),
         ("Postgres with mail under way", &postgres_under_way),
