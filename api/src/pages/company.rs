@@ -92,16 +92,16 @@ fn show_test(visit: &Visit, result: &TestResult) -> ApiResult<Response> {
 /// `GET /v1/saml/{slug}/slo`: by redirect, someone signed out there, or what we asked for is done.
 #[handler]
 pub(super) async fn slo_by_redirect(visit: Visit, Path(slug): Path<String>, request: &Request) -> ApiResult<Response> {
-    sign_out(&visit, &slug, RawMessage::Query(request.uri().query().unwrap_or_default())).await
+    sign_out(&visit, &slug, RawMessage::Query(request.uri().query().unwrap_or_default().to_owned())).await
 }
 
 /// `POST /v1/saml/{slug}/slo`: the same by a form, which any site may send.
 #[handler]
 pub(super) async fn slo_by_form(visit: Visit, Path(slug): Path<String>, form: RawForm) -> ApiResult<Response> {
-    sign_out(&visit, &slug, RawMessage::Form(&form.0)).await
+    sign_out(&visit, &slug, RawMessage::Form(form.0)).await
 }
 
-async fn sign_out(visit: &Visit, slug: &str, message: RawMessage<'_>) -> ApiResult<Response> {
+async fn sign_out(visit: &Visit, slug: &str, message: RawMessage) -> ApiResult<Response> {
     let browser = visit.find_company_browser();
     let origin = visit.origin.clone();
     match saml::receive_logout(&visit.app.sso(), slug, message, browser.as_ref(), origin).await? {

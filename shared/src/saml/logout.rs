@@ -3,8 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::json;
 use tenantry_saml::{
-    Certificate, ExpectedLogout, LogoutMessage, LogoutRequest, NewLogoutRequest, NewLogoutResponse, ReceivedLogout,
-    message_id,
+    ExpectedLogout, LogoutMessage, LogoutRequest, NewLogoutRequest, NewLogoutResponse, ReceivedLogout, message_id,
 };
 
 use super::ask::{Way, begin_logout, travel};
@@ -25,12 +24,12 @@ use crate::tenant::Tenant;
 const STALE_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 /// A logout message as it came. Its signature is over these very bytes.
-#[derive(Clone, Copy, Debug)]
-pub enum RawMessage<'a> {
+#[derive(Clone, Debug)]
+pub enum RawMessage {
     /// The query of the redirect binding.
-    Query(&'a str),
+    Query(String),
     /// The form of the POST binding.
-    Form(&'a str),
+    Form(String),
 }
 
 /// What came of it.
@@ -112,7 +111,7 @@ async fn begin_to_tell(sso: &Sso<'_>, tx: &mut Tx, at: &AtProvider, browser: &Br
 pub async fn receive_logout(
     sso: &Sso<'_>,
     slug: &str,
-    raw: RawMessage<'_>,
+    raw: RawMessage,
     browser: Option<&Browser>,
     origin: Origin,
 ) -> Result<LoggedOut> {
@@ -125,7 +124,7 @@ pub async fn receive_logout(
 async fn take(
     sso: &Sso<'_>,
     tenant: Tenant,
-    raw: RawMessage<'_>,
+    raw: RawMessage,
     browser: Option<&Browser>,
     origin: Origin,
 ) -> Result<LoggedOut> {
@@ -162,18 +161,12 @@ impl Attempt<'_> {
         noted::note(tx, &NewEvent { kind: Kind::Logout, refused, connection, seen: &self.seen, user: None }).await
     }
 
-    fn refused(&mut self, refusal: tenantry_saml::Refusal) -> Refused {
-        let tenantry_saml::Refusal { reason, detail, issuer, assertion_id, fingerprint } = refusal;
-        self.seen = Seen { issuer: issuer.or(self.seen.issuer.take()), assertion_id, fingerprint };
-        Refused::new(Told::Refused, reason.code(), detail)
-    }
-
-    async fn take(&mut self, raw: RawMessage<'_>, browser: Option<&Browser>) -> Result<LoggedOut, Halt> {
-        let received = match raw {
-            RawMessage::Query(query) => ReceivedLogout::from_query(query),
-            RawMessage::Form(form) => ReceivedLogout::from_form(form),
+    async fn take(&mut self, raw: RawMessage, browser: Option<&Browser>) -> Result<LoggedOut, Halt> {
+        let read = move || match raw {
+            RawMessage::Query(query) => ReceivedLogout::from_query(&query),
+            RawMessage::Form(form) => ReceivedLogout::from_form(&form),
         };
-        let received = received.map_err(|refusal| self.refused(refusal))?;
+        let received = self.sso.workers.run(read).await?.map_err(|refusal| self.seen.refuse(refusal))?;
         self.seen.issuer = Some(received.issuer().to_owned());
         let relay_state = received.relay_state().map(str::to_owned);
         let mut tx = self.begin().await?;
@@ -182,10 +175,7 @@ impl Attempt<'_> {
         let own = Own::load(&mut tx, self.sso).await?;
         let now = tx.now();
         tx.commit().await?;
-        let certificates = connection.certificates.iter().map(|der| Certificate::from_der(der));
-        let certificates = certificates
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| Error::Internal(format!("a certificate of the connection {}: {e}", connection.id)))?;
+        let certificates = connection.trusted()?;
         let (issuer, slo_url) = (connection.entity_id.clone(), own.urls.slo_url.clone());
         let in_response_to = request.as_ref().map(|request| request.id.clone());
         let verified = self.sso.workers.run(move || {
@@ -197,7 +187,7 @@ impl Attempt<'_> {
                 now,
             })
         });
-        match (verified.await?.map_err(|refusal| self.refused(refusal))?, request) {
+        match (verified.await?.map_err(|refusal| self.seen.refuse(refusal))?, request) {
             (LogoutMessage::Request(theirs), None) => self.end(&connection, own, &theirs, relay_state).await,
             (LogoutMessage::Response(theirs), Some(request)) => {
                 self.seen.assertion_id = Some(theirs.id);

@@ -1,5 +1,6 @@
 //! Writes down what came of each message of an identity provider: administrators read it at `/saml/events`.
 
+use super::refused::{Refused, Told};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::ids::{OrganizationId, SamlConnectionId, SamlEventId, UserId};
@@ -46,6 +47,15 @@ pub(super) struct Seen {
     pub(super) assertion_id: Option<String>,
     /// Of the certificate that verified it.
     pub(super) fingerprint: Option<String>,
+}
+
+impl Seen {
+    /// Keeps what a message that is refused has told of itself.
+    pub(super) fn refuse(&mut self, refusal: tenantry_saml::Refusal) -> Refused {
+        let tenantry_saml::Refusal { reason, detail, issuer, assertion_id, fingerprint } = refusal;
+        *self = Self { issuer: issuer.or(self.issuer.take()), assertion_id, fingerprint };
+        Refused::new(Told::Refused, reason.code(), detail)
+    }
 }
 
 /// Writes an event.

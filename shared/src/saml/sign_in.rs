@@ -3,7 +3,7 @@
 //! What the message itself must be is checked by `tenantry-saml`; what only a database knows is checked here: that it answers
 //! a request of ours, of this connection and this browser, that nobody took it before, and whom it lets in.
 
-use tenantry_saml::{Certificate, Expected, Received, SignIn};
+use tenantry_saml::{Expected, Received, SignIn};
 
 use super::noted::{self, Kind, NewEvent, Seen};
 use super::own::Own;
@@ -118,7 +118,7 @@ impl Attempt<'_> {
             self.connection = connections::find(&mut tx, request.connection_id).await?;
             self.request = Some(request);
         }
-        let received = received.map_err(|refusal| self.refused(refusal))?;
+        let received = received.map_err(|refusal| self.seen.refuse(refusal))?;
         self.seen.issuer = Some(received.issuer().to_owned());
         let connection = match received.in_response_to() {
             Some(id) => self.find_request(&mut tx, id, posted).await?,
@@ -141,12 +141,6 @@ impl Attempt<'_> {
                 None => Err(Error::Internal("a sign-in that never ends".into()).into()),
             },
         }
-    }
-
-    fn refused(&mut self, refusal: tenantry_saml::Refusal) -> Refused {
-        let tenantry_saml::Refusal { reason, detail, issuer, assertion_id, fingerprint } = refusal;
-        self.seen = Seen { issuer: issuer.or(self.seen.issuer.take()), assertion_id, fingerprint };
-        Refused::new(Told::Refused, reason.code(), detail)
     }
 
     /// The connection that a request of ours went to.
@@ -211,10 +205,7 @@ impl Attempt<'_> {
         own: Own,
         now: chrono::DateTime<chrono::Utc>,
     ) -> Result<SignIn, Halt> {
-        let certificates = connection.certificates.iter().map(|der| Certificate::from_der(der));
-        let certificates = certificates
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| Error::Internal(format!("a certificate of the connection {}: {e}", connection.id)))?;
+        let certificates = connection.trusted()?;
         let (issuer, allow_cbc) = (connection.entity_id.clone(), connection.allow_cbc);
         let in_response_to = self.request.as_ref().map(|request| request.id.clone());
         let verified = self.sso.workers.run(move || {
@@ -229,7 +220,7 @@ impl Attempt<'_> {
                 decryption_keys: own.keys.as_ref().map(|keys| keys.decryption.as_slice()).unwrap_or_default(),
             })
         });
-        let said = verified.await?.map_err(|refusal| self.refused(refusal))?;
+        let said = verified.await?.map_err(|refusal| self.seen.refuse(refusal))?;
         self.seen = Seen {
             issuer: Some(said.issuer.clone()),
             assertion_id: Some(said.assertion_id.clone()),

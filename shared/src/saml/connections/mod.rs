@@ -8,6 +8,7 @@ mod write;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use tenantry_saml::Certificate;
 use uuid::Uuid;
 
 pub use input::{ConnectionPatch, GroupTarget, NewMapping};
@@ -17,7 +18,7 @@ pub use write::{change_connection, create_connection, delete_connection, get_con
 
 use crate::db::Tx;
 use crate::email_address::domain_of;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::{OrganizationId, SamlConnectionId};
 use crate::page::{Listed, Query, Sort};
 
@@ -124,6 +125,15 @@ pub(super) async fn find(tx: &mut Tx, id: SamlConnectionId) -> Result<Option<Con
     let mut query = query(tx);
     query.equals("c.id", Some(id));
     query.find(tx).await
+}
+
+impl Connection {
+    /// The certificates that its messages may be signed with.
+    pub(in crate::saml) fn trusted(&self) -> Result<Vec<Certificate>> {
+        let certificates = self.certificates.iter().map(|der| Certificate::from_der(der));
+        let unreadable = |e| Error::Internal(format!("a certificate of the connection {}: {e}", self.id));
+        certificates.collect::<Result<_, _>>().map_err(unreadable)
+    }
 }
 
 /// The connection of an id, if it is on.
