@@ -1,7 +1,7 @@
 //! The real binaries as child processes, for tests in which a process dies.
 
 use std::fs::{File, OpenOptions};
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tenantry_shared::clock::Clock;
+use tokio::net::TcpSocket;
 use tokio::process::{Child, Command};
 
 use crate::app::{Address, common_flags, namespace, worker_flags};
@@ -25,11 +26,19 @@ pub fn free_port() -> u16 {
     let first = u16::try_from(std::process::id() % 97 * 120).unwrap_or(0);
     for _ in 0..10_000 {
         let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if is_free(port) {
             return port;
         }
     }
     panic!("no free port");
+}
+
+/// Bound, but not listened on: a program that another test is just starting has a copy of every socket of ours until it
+/// is that program, and such a copy of one that listens would keep the port.
+fn is_free(port: u16) -> bool {
+    let probe = TcpSocket::new_v4().expect("a socket");
+    probe.set_reuseaddr(true).expect("a socket of ours");
+    probe.bind(SocketAddr::from(([127, 0, 0, 1], port))).is_ok()
 }
 
 /// A command that knows nothing of our environment but where programs are, and that dies with its handle.
