@@ -244,7 +244,7 @@ impl Api {
     /// Looks the TXT record up now; it takes five seconds at most. An operator's request takes his word for it, and
     /// no record is looked up, now or later. Sent again, it proves the same again. Needs `change_organization`, or an operator.
     /// Errors: 409 `domain_not_proven` with what was found instead, `domain_taken` where it is proven for another organization;
-    /// 503 `dns_unavailable` where no name server answers.
+    /// 429 `too_many_attempts`; 503 `dns_unavailable` where no name server answers.
     #[oai(
         path = "/orgs/:organization_slug/email-domains/:id/verify",
         method = "post",
@@ -268,6 +268,7 @@ impl Api {
         let claim = email_domains::get(&mut tx, &by, id.0.into()).await?;
         // A name server may take its time: no transaction waits for it.
         tx.commit().await?;
+        app.limiter.domain_lookup(&caller.caller.tenant).await?;
         match app.resolver.look(&claim.txt_name(), &claim.txt_value()).await {
             Look::There => {}
             Look::Absent(words) => return Err(Refusal::conflict("domain_not_proven", words).into()),

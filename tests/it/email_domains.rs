@@ -1,5 +1,6 @@
 //! E-mail domains: claimed by many, proven by one.
 
+use chrono::TimeDelta;
 use harness::{Caller, NameServer, TestApp};
 use serde_json::{Value, json};
 
@@ -260,5 +261,22 @@ async fn an_operator_looks_after_the_domains_of_every_organization_and_proves_by
     assert_eq!((text(event, "actor_name"), &event["details"]["by"]), ("admin@platform.example", &json!("operator")));
     there.delete(&path(&made)).await.no_content();
     admin.get(&path(&made)).await.problem(404, "not_found");
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn an_organization_has_its_proofs_looked_up_only_so_often() {
+    let server = NameServer::start().await;
+    let app = TestApp::start_asking(&server).await;
+    let admin = app.organization("acme").administrator().await;
+    let other = app.organization("other").administrator().await;
+    let (ours, theirs) = (claim(&admin, "acme.example").await, claim(&other, "acme.example").await);
+    for _ in 0..30 {
+        verify(&admin, &ours).await.problem(409, "domain_not_proven");
+    }
+    verify(&admin, &ours).await.problem(429, "too_many_attempts");
+    verify(&other, &theirs).await.problem(409, "domain_not_proven");
+    app.clock.advance(TimeDelta::seconds(10));
+    verify(&admin, &ours).await.problem(409, "domain_not_proven");
     app.finish().await;
 }

@@ -75,6 +75,10 @@ pub struct LimitsConfig {
     /// FAILURES/SECONDS, of 60 seconds at most.
     #[arg(long, env, default_value = "10/60", value_parser = short)]
     pub limit_own_secrets: Rate,
+    /// Proofs of e-mail domains that one organization has looked up (`POST /email-domains/{id}/verify`): TIMES/SECONDS, of 60
+    /// seconds at most. The daily schedule doesn't count.
+    #[arg(long, env, default_value = "30/10", value_parser = short)]
+    pub limit_domain_lookups: Rate,
     /// How many milliseconds an attempt waits for Redis, where failures are counted, before this process counts it by itself.
     #[arg(long, env, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=5_000))]
     pub limit_patience_ms: u64,

@@ -85,7 +85,7 @@ impl Buckets {
 }
 
 /// Where a stranger is stopped, as metrics name it.
-const DOORS: [&str; 8] = [
+const DOORS: [&str; 9] = [
     "sign_in",
     "password_reset",
     "login_url",
@@ -94,6 +94,7 @@ const DOORS: [&str; 8] = [
     "company_metadata",
     "company_message",
     "own_secret",
+    "domain_lookup",
 ];
 
 /// Says what the numbers mean that come from here, in the process that looks at strangers.
@@ -239,6 +240,12 @@ impl Limiter {
     pub async fn own_secret(&self, user: UserId) -> Result<Attempt> {
         let strict = vec![(self.key("own", &[&user.to_string()]), self.0.rates.limit_own_secrets)];
         self.take("own_secret", Buckets { strict, siege: None }).await
+    }
+
+    /// An organization has its proof of a domain looked up: each asks a name server that others choose.
+    pub async fn domain_lookup(&self, for_whom: &Tenant) -> Result<()> {
+        let strict = vec![(self.key("lookup", &[&for_whom.id().to_string()]), self.0.rates.limit_domain_lookups)];
+        self.take("domain_lookup", Buckets { strict, siege: None }).await.map(drop)
     }
 
     /// Whether a refused sign-in is written into an audit log. Up to the limit, or whoever guesses could fill the disk; each
