@@ -154,11 +154,10 @@ const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'sel
 
 /// `GET /docs`: a reader for people, all of it from this binary.
 pub(crate) fn docs() -> impl Endpoint {
-    let reader = reader();
     Route::new()
         .at("/", get(make_sync(|_| page_with_policy())))
         .at("/page.css", get(make_sync(|_| DOCS_STYLE.with_content_type("text/css").into_response())))
-        .at("/reader.js", get(make_sync(move |_| reader.clone().with_content_type("text/javascript").into_response())))
+        .at("/reader.js", get(make_sync(|_| READER.as_str().with_content_type("text/javascript").into_response())))
 }
 
 fn page_with_policy() -> Response {
@@ -166,8 +165,8 @@ fn page_with_policy() -> Response {
 }
 
 /// Redoc, as the framework ships it: within a page of its own, whose inline scripts and foreign fonts our policy forbids.
-fn reader() -> String {
-    let page = service().redoc_html();
+static READER: LazyLock<String> = LazyLock::new(|| {
+    let page = OpenApiService::new((), "", "").redoc_html();
     let script = page.split_once("<script charset=\"UTF-8\">").and_then(|(_, rest)| rest.split_once("</script>"));
     script.map(|(script, _)| script.to_owned()).unwrap_or_default()
-}
+});

@@ -41,7 +41,7 @@ delete_state() {
   local elsewhere
   elsewhere=$(cat "$STATE/postgres-folder" 2>/dev/null || true)
   case $elsewhere in
-    /var/tmp/tenantry-* | /tmp/tenantry-*) rm -rf "$elsewhere" ;;
+    /dev/shm/tenantry-* | /var/tmp/tenantry-*) rm -rf "$elsewhere" ;;
   esac
   rm -rf "$STATE"
 }

@@ -42,7 +42,8 @@ start_postgres() {
   # TCP only: the path of a Unix socket may not be longer than some 100 characters, and a checkout's may.
   options="-p $PORT -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200"
   if [ -n "${THROWAWAY:-}" ]; then
-    options="$options -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=400"
+    options="$options -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+    options="$options -c max_wal_size=256MB -c max_connections=400"
   fi
   for try in 1 2 3 4 5; do
     as_postgres "$POSTGRES_BIN/pg_ctl" start -D "$POSTGRES_DATA" -l "$log" -w -t 120 -o "$options" \
@@ -58,8 +59,16 @@ start_postgres() {
   remember postgres "$(sed -n 1p "$POSTGRES_DATA/postmaster.pid")" "$PORT" || failed_to_start postgres
 }
 
+# Is there room for data in memory? They live as long as one run.
+memory_is_ample() {
+  local kib=0
+  [ -z "${THROWAWAY:-}" ] || kib=$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')
+  [ "${kib:-0}" -gt $((4 << 20)) ] && awk '/^MemAvailable/ { exit $2 < 8 * 2^20 }' /proc/meminfo
+}
+
 # Sets POSTGRES_DATA. As root the server runs as another user, who must be able to reach its folder: where the checkout
-# is closed to him, it lies under /var/tmp.
+# is closed to him, it lies under /var/tmp. A throwaway one lies in memory, if it can: the tests make and drop hundreds
+# of databases of hundreds of files, and a disk's file system takes as long for that as Postgres for all the rest.
 place_postgres() {
   local folder
   POSTGRES_USER=
@@ -69,20 +78,28 @@ place_postgres() {
     ! id postgres >/dev/null 2>&1 || POSTGRES_USER=postgres
   fi
   if [ -z "$folder" ] || [ ! -d "$folder" ]; then
-    folder=$STATE/postgres
-    mkdir -p "$folder"
-    if [ -n "$POSTGRES_USER" ]; then
-      chown -R "$POSTGRES_USER" "$folder" # all of it, where a whole checkout was copied
+    if memory_is_ample; then
+      folder=$(postgres_folder_in /dev/shm)
+    else
+      folder=$STATE/postgres
+      mkdir -p "$folder"
+      [ -z "$POSTGRES_USER" ] || chown -R "$POSTGRES_USER" "$folder" # all of it, where a whole checkout was copied
       if ! as_postgres test -w "$folder"; then
         rmdir "$folder"
-        folder=$(mktemp -d "/var/tmp/tenantry-$(printf '%s' "$STATE" | cksum | cut -d ' ' -f 1)-XXXXXX")
-        chown "$POSTGRES_USER" "$folder"
+        folder=$(postgres_folder_in /var/tmp)
       fi
     fi
     chmod 700 "$folder"
     printf '%s\n' "$folder" >"$STATE/postgres-folder"
   fi
   POSTGRES_DATA=$folder/data
+}
+
+postgres_folder_in() { # FOLDER
+  local folder
+  folder=$(mktemp -d "$1/tenantry-$(printf '%s' "$STATE" | cksum | cut -d ' ' -f 1)-XXXXXX")
+  [ -z "$POSTGRES_USER" ] || chown "$POSTGRES_USER" "$folder"
+  printf '%s' "$folder"
 }
 
 # In /, for the current folder may be closed to that user.
