@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::auth::SignedIn;
 use crate::input::{Body, Input};
 use crate::objects::{
-    BatchIn, BatchOut, Batched, CascadeOut, How, Ref, Shape, StoredRef, View, batch, cleared, ids, kept,
+    BatchIn, BatchOut, Batched, CascadeOut, How, IdList, Ref, Shape, StoredRef, View, batch, cleared, ids, kept,
 };
 use crate::paging::{List, Paging};
 use crate::problem::ApiResult;
@@ -349,7 +349,7 @@ impl Api {
         /// The organization's slug.
         organization_slug: Path<String>,
         /// Only these ids, separated by commas.
-        id: Query<Option<String>>,
+        id: Query<Option<IdList>>,
         /// Only this address, whatever its case.
         email: Query<Option<String>>,
         /// Only this first name, whatever its case.
@@ -367,7 +367,7 @@ impl Api {
         /// Only those whose last day this is.
         expiry_date: Query<Option<NaiveDate>>,
         /// Only members of one of these groups, ids separated by commas.
-        user_groups: Query<Option<String>>,
+        user_groups: Query<Option<IdList>>,
         /// Leave the caller out.
         exclude_current: Query<Option<bool>>,
     ) -> ApiResult<Json<List<UserOut>>> {

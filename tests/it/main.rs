@@ -64,5 +64,6 @@ mod teams;
 mod totp;
 mod traces;
 mod usage;
+mod user_groups;
 mod user_info;
 mod users;
