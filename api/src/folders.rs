@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::auth::SignedIn;
 use crate::input::{Body, Input};
 use crate::objects::{
-    BatchIn, BatchOut, Batched, CascadeOut, How, Ref, Shape, StoredRef, View, batch, cleared, ids, kept,
+    BatchIn, BatchOut, Batched, CascadeOut, How, IdList, Ref, Shape, StoredRef, View, batch, cleared, ids, kept,
 };
 use crate::paging::{List, Paging};
 use crate::problem::ApiResult;
@@ -159,9 +159,9 @@ impl Api {
         /// The organization's slug.
         organization_slug: Path<String>,
         /// Only these ids, separated by commas.
-        id: Query<Option<String>>,
+        id: Query<Option<IdList>>,
         /// Only those directly in one of these folders, ids separated by commas.
-        parent_folder: Query<Option<String>>,
+        parent_folder: Query<Option<IdList>>,
     ) -> ApiResult<Json<List<FolderOut>>> {
         let (mut tx, by) = app.enter::<ViewFolder>(&caller, &organization_slug).await?;
         let filter = FolderFilter { ids: ids("id", id.0)?, parent_folders: ids("parent_folder", parent_folder.0)? };

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::auth::SignedIn;
 use crate::input::{Body, Input};
 use crate::objects::{
-    BatchIn, BatchOut, Batched, CascadeOut, How, Ref, Shape, StoredRef, View, batch, cleared, ids, kept,
+    BatchIn, BatchOut, Batched, CascadeOut, How, IdList, Ref, Shape, StoredRef, View, batch, cleared, ids, kept,
 };
 use crate::paging::{List, Paging};
 use crate::problem::ApiResult;
@@ -180,9 +180,9 @@ impl Api {
         /// The organization's slug.
         organization_slug: Path<String>,
         /// Only these ids, separated by commas.
-        id: Query<Option<String>>,
+        id: Query<Option<IdList>>,
         /// Only those in one of these folders, ids separated by commas.
-        folder: Query<Option<String>>,
+        folder: Query<Option<IdList>>,
         /// Only those that allow this: a code name.
         permission: Query<Option<String>>,
     ) -> ApiResult<Json<List<RoleOut>>> {

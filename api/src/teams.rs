@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::auth::SignedIn;
 use crate::input::{Body, Input};
 use crate::objects::{
-    BatchIn, BatchOut, Batched, CascadeOut, How, Ref, Shape, StoredRef, View, batch, cleared, ids, kept,
+    BatchIn, BatchOut, Batched, CascadeOut, How, IdList, Ref, Shape, StoredRef, View, batch, cleared, ids, kept,
 };
 use crate::paging::{List, Paging};
 use crate::problem::ApiResult;
@@ -200,11 +200,11 @@ impl Api {
         /// The organization's slug.
         organization_slug: Path<String>,
         /// Only these ids, separated by commas.
-        id: Query<Option<String>>,
+        id: Query<Option<IdList>>,
         /// Only those in one of these folders, ids separated by commas.
-        folder: Query<Option<String>>,
+        folder: Query<Option<IdList>>,
         /// Only those that one of these users, as far as you may see them, leads or is in, ids separated by commas.
-        user: Query<Option<String>>,
+        user: Query<Option<IdList>>,
     ) -> ApiResult<Json<List<TeamOut>>> {
         let (mut tx, by) = app.enter::<ViewTeam>(&caller, &organization_slug).await?;
         let filter =

@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::auth::SignedIn;
 use crate::input::{Body, Input};
 use crate::objects::{
-    BatchIn, BatchOut, Batched, CascadeOut, How, Ref, Shape, StoredRef, View, batch, cleared, ids, kept,
+    BatchIn, BatchOut, Batched, CascadeOut, How, IdList, Ref, Shape, StoredRef, View, batch, cleared, ids, kept,
 };
 use crate::paging::{List, Paging};
 use crate::problem::ApiResult;
@@ -184,9 +184,9 @@ impl Api {
         /// The organization's slug.
         organization_slug: Path<String>,
         /// Only these ids, separated by commas.
-        id: Query<Option<String>>,
+        id: Query<Option<IdList>>,
         /// Only those in one of these folders, ids separated by commas.
-        folder: Query<Option<String>>,
+        folder: Query<Option<IdList>>,
     ) -> ApiResult<Json<List<UserGroupOut>>> {
         let (mut tx, by) = app.enter::<ViewUserGroup>(&caller, &organization_slug).await?;
         let filter = UserGroupFilter { ids: ids("id", id.0)?, folders: ids("folder", folder.0)? };

@@ -95,6 +95,12 @@ async fn operators_see_all_organizations_and_members_their_own() {
     assert_eq!(slugs(operator.get("/v1/orgs").await.ok()), ["acme", "other", "platform"]);
     assert_eq!(slugs(operator.get("/v1/orgs?search=oth").await.ok()), ["other"]);
     assert_eq!(slugs(operator.get("/v1/orgs?slug=ACME").await.ok()), ["acme"]);
+    assert_eq!(slugs(operator.get("/v1/orgs?name=other").await.ok()), ["other"]);
+    let uuid = operator.get("/v1/orgs/other").await.ok()["uuid"].as_str().expect("an id").to_owned();
+    for filter in ["id", "uuid"] {
+        assert_eq!(slugs(operator.get(&format!("/v1/orgs?{filter}={uuid}")).await.ok()), ["other"]);
+    }
+    assert_eq!(slugs(operator.get("/v1/orgs?page=2&page_size=2").await.ok()), ["platform"]);
     assert_eq!(slugs(operator.get("/v1/orgs?cursor=&limit=2").await.ok()), ["acme", "other"]);
     assert_eq!(slugs(acme.get("/v1/orgs").await.ok()), ["acme"]);
     operator.get("/v1/orgs/Other").await.ok();

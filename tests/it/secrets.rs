@@ -91,6 +91,8 @@ async fn use_second_factors(tenantry: &Processes, admin: &Caller) -> Vec<String>
     stranger.sign_in_with_code("acme", "heidi@example.com", PASSWORD, &phone.code()).await.ok();
     let set = json!({ "user": heidi.id, "new_password": SET_PASSWORD, "confirm_new_password": SET_PASSWORD });
     admin.post("/iam/set-password", set).await.ok();
+    let given = json!({ "email": "judy@example.com", "password": SET_PASSWORD });
+    admin.post("/users", given).header("Idempotency-Key", "key-of-judy").await.created();
     let answer = stranger.sign_in_with_code("acme", "heidi@example.com", SET_PASSWORD, &codes[0]).await;
     let token = answer.problem(403, "password_change_required")["change_token"].as_str().expect("a token").to_owned();
     let change = json!({ "change_token": token, "new_password": NEW_PASSWORD, "confirm_new_password": NEW_PASSWORD });

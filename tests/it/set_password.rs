@@ -3,6 +3,8 @@
 use harness::{Call, Caller, PASSWORD, TestApp, minutes, seconds};
 use serde_json::{Value, json};
 
+use crate::roles::{holder, root};
+
 const SET: &str = "an administrator knows this lemur";
 const OTHER: &str = "several unrelated zebras juggle";
 
@@ -165,6 +167,76 @@ async fn nobody_sets_the_password_of_himself_or_of_who_holds_more() {
     app.database().execute("update organizations set set_password_enabled = false where slug = 'acme'").await;
     set(&admin, bob.id, SET).await.problem(409, "set_password_disabled");
     eve.get("/iam/current-user").await.ok();
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_password_in_the_body_of_a_user_is_one_that_was_set() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let stranger = app.anonymous().under("acme");
+    let body = json!({ "email": "bob@example.com", "password": SET });
+    let make = || admin.post("/users", body.clone()).header("Idempotency-Key", "key-of-bob");
+    let made = make().await;
+    assert!(!made.text.contains("password") && !made.text.contains(SET), "{}", made.text);
+    let made = made.created();
+    assert_eq!(make().await.created(), made, "asked again, it happens once");
+    app.settle().await;
+    let told = app.mailbox().last_to("bob@example.com").await;
+    assert!(told.subject().contains("administrator"), "{}", told.subject());
+    assert_eq!(app.mailbox().count_to("bob@example.com"), 1, "and no welcome");
+    let token = change_token(&app, "bob@example.com", SET).await;
+    change(&stranger, &token, OTHER).await.no_content();
+
+    let path = format!("/users/{}", made["id"].as_str().expect("an id"));
+    let session = stranger.sign_in("acme", "bob@example.com", OTHER).await.ok();
+    let bob = stranger.signed_in("acme", &session).await;
+    let whole = json!({ "email": "bob@example.com", "last_name": "Builder" });
+    admin.put(&path, whole.clone()).await.ok();
+    bob.get("/iam/current-user").await.ok();
+    let mut with_password = whole;
+    with_password["password"] = json!(SET);
+    admin.put(&path, with_password).await.ok();
+    bob.get("/iam/current-user").await.problem(401, "not_authenticated");
+    change_token(&app, "bob@example.com", SET).await;
+    let changed = admin.patch(&path, json!({ "first_name": "Bob", "password": PASSWORD })).await.ok();
+    assert_eq!(changed["full_name"], "Bob Builder");
+    change_token(&app, "bob@example.com", PASSWORD).await;
+    assert_eq!(admin.get("/audit-events?action=password.set").await.ok()["count"], 3);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_password_in_the_body_of_a_user_is_refused_wherever_setting_it_is() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let clerk =
+        holder(&admin, "clerk@example.com", &["view_user", "add_user", "change_user"], &root(&admin).await).await;
+    let bob = admin.member("bob@example.com", "reader").await;
+    let (his, new) = (format!("/users/{}", bob.id), json!({ "email": "new@example.com", "password": SET }));
+    let give = |by: &Caller, password: Value| by.patch(&his, json!({ "last_name": "B.", "password": password }));
+    clerk.post("/users", new.clone()).await.problem(403, "permission_denied");
+    give(&clerk, json!(SET)).await.problem(403, "permission_denied");
+    let mine = json!({ "password": SET });
+    admin.patch(&format!("/users/{}", admin.id), mine.clone()).await.problem(409, "cannot_change_oneself");
+    admin.patch("/users/01a20142-b4b6-7e53-9117-9e8a179185ee", mine).await.problem(404, "not_found");
+    for (password, code) in [
+        (json!("too short"), "password_too_short"),
+        (json!("xq bob@example.com zebras 7"), "password_guessable"),
+        (Value::Null, "required"),
+        (json!(5), "invalid_type"),
+    ] {
+        give(&admin, password).await.invalid("password", code);
+    }
+    let bad = json!({ "email": "new@example.com", "password": "xq new@example.com zebras 7" });
+    admin.post("/users", bad).await.invalid("password", "password_guessable");
+    let many = json!({ "action": "change_field", "ids": [bob.id], "field": "password", "value": SET });
+    admin.post("/users/batch-action", many).await.invalid("field", "unknown_field");
+    app.database().execute("update organizations set set_password_enabled = false where slug = 'acme'").await;
+    admin.post("/users", new).await.problem(409, "set_password_disabled");
+    give(&admin, json!(SET)).await.problem(409, "set_password_disabled");
+    assert_eq!(admin.get("/users?email=new@example.com").await.ok()["count"], 0, "nobody was made");
+    assert_eq!(bob.get("/iam/current-user").await.ok()["last_name"], "", "and nothing was changed");
     app.finish().await;
 }
 

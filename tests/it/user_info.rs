@@ -84,6 +84,7 @@ async fn the_client_is_kept_with_the_session_and_the_audit_event() {
     let kiosk = app.anonymous().signed_in("acme", &session).await;
     let kept = app.database().rows("select client_id from sessions where client_id is not null").await;
     assert_eq!(kept, [json!({ "client_id": "kiosk-7" })]);
+    assert_eq!(kiosk.get("/user-info").header("X-Client-Id", "kiosk-7").await.ok()["email"], json!(admin.email));
     kiosk.patch("", json!({ "name": "Acme Ltd." })).header("X-Client-Id", "kiosk-8").await.ok();
     let log = admin.get("/audit-events?limit=2").await.ok();
     let clients: Vec<&Value> = log["results"].as_array().into_iter().flatten().map(|e| &e["client_id"]).collect();

@@ -3,6 +3,7 @@
 
 mod batch;
 mod cascade;
+mod ids;
 mod refs;
 
 use poem_openapi::payload::Json;
@@ -16,12 +17,13 @@ use uuid::Uuid;
 
 pub(crate) use batch::{BatchIn, BatchOut, Batched, How, batch};
 pub(crate) use cascade::CascadeOut;
+pub(crate) use ids::{IdList, ids};
 pub(crate) use refs::{Ref, StoredRef};
 
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::paging::{List, Paging};
-use crate::problem::{ApiResult, Problem};
+use crate::problem::ApiResult;
 use crate::reply::{Created, Found, NoContent, Once, etag, if_match};
 
 /// What the wire shows of objects beside their rows.
@@ -151,14 +153,4 @@ pub(crate) fn cleared<T>(value: MaybeUndefined<T>) -> Option<Option<T>> {
         MaybeUndefined::Value(value) => Some(Some(value)),
         MaybeUndefined::Null => Some(None),
     }
-}
-
-/// Ids in a parameter, separated by commas.
-pub(crate) fn ids(field: &'static str, text: Option<String>) -> Result<Option<Vec<Uuid>>, Problem> {
-    let parse = |text: &str| {
-        Uuid::parse_str(text.trim()).map_err(|_| {
-            Refusal::invalid_field(field, "invalid", format!("{field} is a list of UUIDs, separated by commas."))
-        })
-    };
-    text.map(|text| text.split(',').map(parse).collect()).transpose().map_err(Problem::from)
 }

@@ -15,7 +15,7 @@ use self::wire::{RoleAssignmentIn, RoleAssignmentOut, RoleAssignmentPatchIn, Rol
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::input::Body;
-use crate::objects::{BatchIn, BatchOut, Batched, CascadeOut, How, batch, ids};
+use crate::objects::{BatchIn, BatchOut, Batched, CascadeOut, How, IdList, batch, ids};
 use crate::paging::{List, Paging};
 use crate::problem::ApiResult;
 use crate::reply::{Created, Found, NoContent, Once, Turn, etag};
@@ -38,17 +38,17 @@ impl Api {
         /// The organization's slug.
         organization_slug: Path<String>,
         /// Only these ids, separated by commas.
-        id: Query<Option<String>>,
+        id: Query<Option<IdList>>,
         /// Only those in one of these folders, ids separated by commas.
-        folder: Query<Option<String>>,
+        folder: Query<Option<IdList>>,
         /// Only what was given to one of these users directly, ids separated by commas.
-        user: Query<Option<String>>,
+        user: Query<Option<IdList>>,
         /// Only what was given to one of these groups, ids separated by commas.
-        user_group: Query<Option<String>>,
+        user_group: Query<Option<IdList>>,
         /// Only assignments of one of these roles, ids separated by commas.
-        role: Query<Option<String>>,
+        role: Query<Option<IdList>>,
         /// Only those with one of these folders in their perimeter, ids separated by commas.
-        perimeter_folders: Query<Option<String>>,
+        perimeter_folders: Query<Option<IdList>>,
     ) -> ApiResult<Json<List<RoleAssignmentOut>>> {
         let (mut tx, by) = app.enter::<ViewRoleAssignment>(&caller, &organization_slug).await?;
         let filter = RoleAssignmentFilter {

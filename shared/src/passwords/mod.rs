@@ -16,7 +16,8 @@ pub(crate) use policy::{outgrow, policy_of};
 pub use purge::purge_some;
 pub use reset::{confirm_reset, mail_reset, preview_reset, request_reset};
 pub(crate) use reset::{end_links, mail_link, supersede};
-pub use set::set;
+pub(crate) use set::set_hashed;
+pub use set::{hash_for, hash_for_new, set};
 
 use crate::db::Tx;
 use crate::emails::{self, Kind};

@@ -1,6 +1,6 @@
 //! A password set by an administrator, for someone whom no mail reaches.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{Hasher, Way, Wearer, check_policy, policy_of, store};
 use crate::access::{Access, Origin, Permission, SetPassword};
@@ -19,23 +19,54 @@ use crate::{sessions, users};
 pub async fn set(
     db: &Db,
     hasher: &Hasher,
-    mut tx: Tx,
+    tx: Tx,
     by: &Access<SetPassword>,
     user: UserId,
     new: &SecretString,
     origin: Origin,
 ) -> Result<()> {
     let caller = by.caller();
-    let found = demand_settable(&mut tx, by, user).await.map_err(no_such_user)?;
-    let (min_length, organization) = policy_of(&mut tx).await?;
-    drop(tx);
-    check_policy("new_password", new, min_length, &Wearer { email: &found.email, organization: &organization })?;
-    let hash = hasher.hash(new).await?;
-    // Hashing takes a while, so no transaction was held open: look again.
+    let hash = hash_for(hasher, tx, by, user, ("new_password", new)).await.map_err(no_such_user)?;
     let mut tx = db.begin(&caller.tenant, caller.actor(), origin).await?;
     let by = caller.may::<SetPassword>(&mut tx).await?;
     set_hashed(&mut tx, &by, user, &hash).await?;
     tx.commit().await
+}
+
+/// The hash of a password for someone else, in the named field of a request, held to the policy. Hashing takes a while, so no
+/// transaction is held open: [`set_hashed`] looks again.
+pub async fn hash_for(
+    hasher: &Hasher,
+    mut tx: Tx,
+    by: &Access<SetPassword>,
+    user: UserId,
+    new: (&'static str, &SecretString),
+) -> Result<SecretString> {
+    let found = demand_settable(&mut tx, by, user).await?;
+    hash_checked(hasher, tx, &found.email, new).await
+}
+
+/// The same for someone who is about to be made, with this address.
+pub async fn hash_for_new(
+    hasher: &Hasher,
+    tx: Tx,
+    _by: &Access<SetPassword>,
+    email: &str,
+    new: (&'static str, &SecretString),
+) -> Result<SecretString> {
+    hash_checked(hasher, tx, email, new).await
+}
+
+async fn hash_checked(
+    hasher: &Hasher,
+    mut tx: Tx,
+    email: &str,
+    (field, new): (&'static str, &SecretString),
+) -> Result<SecretString> {
+    let (min_length, organization) = policy_of(&mut tx).await?;
+    drop(tx);
+    check_policy(field, new, min_length, &Wearer { email, organization: &organization })?;
+    Ok(hasher.hash(new).await?.into())
 }
 
 /// The id is in the body, so it is the body that is wrong.
@@ -49,9 +80,9 @@ fn no_such_user(error: Error) -> Error {
 }
 
 /// The same within a unit of work, with the hash of a password that was held to the policy.
-pub(crate) async fn set_hashed(tx: &mut Tx, by: &Access<SetPassword>, user: UserId, hash: &str) -> Result<()> {
+pub(crate) async fn set_hashed(tx: &mut Tx, by: &Access<SetPassword>, user: UserId, hash: &SecretString) -> Result<()> {
     let found = demand_settable(tx, by, user).await?;
-    store(tx, user, hash, Way::Administrator).await?;
+    store(tx, user, hash.expose_secret(), Way::Administrator).await?;
     sessions::kill_credentials(tx, user).await?;
     tx.audit(Event::new("password.set", "user", user, &found.email)).await
 }

@@ -1,12 +1,15 @@
 //! Changing users, by `PUT` and `PATCH` alike.
 
 use chrono::NaiveDate;
+use secrecy::SecretString;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::create::{MAX_GROUPS, check_observation, check_username, taken};
 use super::{User, demand_superuser, lock, may_manage, name_part};
-use crate::access::{Access, Caller, ChangeUser, DeleteUser, Oneself, Permission, Rights, session_required};
+use crate::access::{
+    Access, Caller, ChangeUser, DeleteUser, Oneself, Permission, Rights, SetPassword, session_required,
+};
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::email_address::{EmailAddress, key};
@@ -34,6 +37,8 @@ pub struct UserPatch {
     /// Whether `profile` is merged into the present one (RFC 7396) or replaces it.
     pub merges_profile: bool,
     pub user_groups: Option<Edit<Uuid>>,
+    /// Of a password that is given to him, by [`passwords::hash_for`].
+    pub password_hash: Option<SecretString>,
 }
 
 impl UserPatch {
@@ -54,6 +59,7 @@ impl UserPatch {
             profile,
             merges_profile: _,
             user_groups,
+            password_hash,
         } = self;
         email.is_none()
             && username.is_none()
@@ -65,6 +71,7 @@ impl UserPatch {
             && expiry_date.is_none()
             && profile.is_none()
             && user_groups.is_none()
+            && password_hash.is_none()
     }
 
     fn check(&self) -> Result<Option<EmailAddress>, Refusal> {
@@ -90,7 +97,8 @@ impl UserPatch {
 /// not get hold of its owner's mailbox, and so of all that the token's scope leaves out.
 ///
 /// Errors: 403 `permission_denied`, `session_required`, `outranked`, `superuser_only`, `cannot_grant`; 409 `last_superuser`,
-/// `last_administrator`, `cannot_change_oneself`, `already_member`, `username_taken`, `too_many_groups`, `profile_too_large`; 412.
+/// `last_administrator`, `cannot_change_oneself`, `already_member`, `username_taken`, `too_many_groups`, `profile_too_large`,
+/// `set_password_disabled`, `no_local_login`; 412.
 async fn change(
     tx: &mut Tx,
     by: &Access<Oneself>,
@@ -132,6 +140,10 @@ async fn change(
     }
     set_groups(tx, caller, id, &old.user_groups, &new.user_groups).await?;
     store(tx, id, &old, &new).await?;
+    if let Some(hash) = &patch.password_hash {
+        let by = caller.may::<SetPassword>(tx).await?;
+        passwords::set_hashed(tx, &by, id, hash).await?;
+    }
     let today = tx.now().date_naive();
     let ended = |user: &User| !user.is_active || user.expiry_date.is_some_and(|date| date < today);
     // Also when an end is undone: what it killed stays dead.

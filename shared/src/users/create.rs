@@ -1,11 +1,12 @@
 //! Making users: by an administrator, by an accepted invitation, by the command line.
 
 use chrono::NaiveDate;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{PersonName, User, demand_superuser, name_part};
-use crate::access::{Access, AddUser, Permission, Reach, denied, lock};
+use crate::access::{Access, AddUser, Permission, Reach, SetPassword, denied, lock};
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::email_address::{EmailAddress, key};
@@ -34,6 +35,8 @@ pub struct UserInput {
     pub expiry_date: Option<NaiveDate>,
     pub profile: Value,
     pub user_groups: Vec<Uuid>,
+    /// Of a password that is given to him, by [`passwords::hash_for_new`].
+    pub password_hash: Option<SecretString>,
 }
 
 /// A checked one.
@@ -50,6 +53,7 @@ pub struct NewUser {
     pub(super) expiry_date: Option<NaiveDate>,
     pub(super) profile: Value,
     pub(super) user_groups: Vec<Uuid>,
+    pub(super) password_hash: Option<SecretString>,
 }
 
 impl NewUser {
@@ -77,6 +81,7 @@ impl NewUser {
             expiry_date: input.expiry_date,
             profile: input.profile,
             user_groups: input.user_groups,
+            password_hash: input.password_hash,
         })
     }
 }
@@ -91,9 +96,11 @@ pub(super) fn check_observation(check: &mut Check, observation: Option<&str>) {
     check.that(good, "observation", "too_long", "An observation has at most 4000 characters.");
 }
 
-/// Makes a user and mails him a welcome with a link to choose his password.
+/// Makes a user and mails him a welcome with a link to choose his password. If he is given one, that is set by the rules of
+/// [`passwords::set`], and he is told of it instead.
 ///
-/// Errors: 400 for a group that is not there, 403 `superuser_only`, 403 `cannot_grant`, 409 `already_member`.
+/// Errors: 400 for a group that is not there, 403 `superuser_only`, 403 `cannot_grant`, 409 `already_member`; with a password also
+/// 409 `set_password_disabled`, `no_local_login`.
 pub async fn create(tx: &mut Tx, by: &Access<AddUser>, new: &NewUser) -> Result<User> {
     let caller = by.caller();
     lock(tx).await?;
@@ -104,11 +111,14 @@ pub async fn create(tx: &mut Tx, by: &Access<AddUser>, new: &NewUser) -> Result<
     check_place(tx, by, &new.user_groups).await?;
     let id = insert(tx, &Row { new, is_local: true, is_email_verified: false, password_hash: None }).await?;
     user_groups::add_member(tx, id, &new.user_groups).await?;
-    if new.is_active {
+    tx.audit(Event::new("user.created", "user", id, new.email.as_str())).await?;
+    if let Some(hash) = &new.password_hash {
+        let by = caller.may::<SetPassword>(tx).await?;
+        passwords::set_hashed(tx, &by, id, hash).await?;
+    } else if new.is_active {
         let locale = locale(tx).await?;
         passwords::mail_link(tx, Kind::Welcome, id, new.email.as_str(), &locale).await?;
     }
-    tx.audit(Event::new("user.created", "user", id, new.email.as_str())).await?;
     objects::load(tx, id.into()).await
 }
 
@@ -201,6 +211,7 @@ fn bare(email: EmailAddress, name: PersonName, is_superuser: bool) -> NewUser {
         expiry_date: None,
         profile: json!({}),
         user_groups: Vec::new(),
+        password_hash: None,
     }
 }
 

@@ -34,6 +34,27 @@ async fn a_resend_gives_new_validity_and_counts() {
 }
 
 #[tokio::test]
+async fn what_is_sent_along_with_a_resend_is_not_looked_at() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let made = admin.invite("bob@example.com", "reader").await;
+    let other = json!({ "invitee_identifier": "eve@example.com", "role": "administrator" });
+    for (body, count) in [(json!([made]), 1), (other, 2)] {
+        app.settle().await;
+        app.clock.advance(minutes(2));
+        let resent = admin.post(&path(&made), body).await.ok();
+        assert_eq!((&resent["invitee_identifier"], &resent["role"]), (&json!("bob@example.com"), &json!("reader")));
+        assert_eq!(resent["resent_count"], count);
+    }
+    app.settle().await;
+    app.clock.advance(minutes(2));
+    admin.call(reqwest::Method::POST, &path(&made)).await.ok();
+    app.settle().await;
+    assert_eq!((app.mailbox().count_to("bob@example.com"), app.mailbox().count_to("eve@example.com")), (4, 0));
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn an_invitation_is_resent_once_a_minute_at_most() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
