@@ -170,7 +170,7 @@ pub(crate) struct UserIn {
     /// At most 150 characters.
     #[oai(default)]
     last_name: String,
-    /// Whether they may sign in.
+    /// Whether they may sign in; `true` if not given.
     #[oai(default = "yes")]
     is_active: bool,
     /// Whether they hold every permission. Only a superuser sets it.
