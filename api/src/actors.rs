@@ -19,6 +19,7 @@ pub(crate) struct Api;
 
 /// The user or team that an actor is.
 #[derive(Debug, Object)]
+#[oai(rename = "SpecificActor")]
 pub(crate) struct Specific {
     /// Its id.
     id: Uuid,

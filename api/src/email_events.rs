@@ -65,6 +65,7 @@ impl DeliveryEventIn {
 
 /// What became of the events.
 #[derive(Debug, Object)]
+#[oai(rename = "DeliveryEventsRecorded")]
 pub(crate) struct DeliveryEventsOut {
     /// How many were about mails of this service, also where they told nothing new.
     recorded: u64,

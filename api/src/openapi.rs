@@ -2,6 +2,7 @@
 
 mod complete;
 mod fields;
+mod names;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -22,7 +22,7 @@ pub(crate) struct Api;
 
 /// Whose password is forgotten.
 #[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
+#[oai(rename = "PasswordResetIn", deny_unknown_fields)]
 pub(crate) struct ResetIn {
     /// The address.
     email: String,
@@ -30,7 +30,7 @@ pub(crate) struct ResetIn {
 
 /// A new password, with the token of the mailed link.
 #[derive(Object)]
-#[oai(deny_unknown_fields)]
+#[oai(rename = "PasswordResetConfirmIn", deny_unknown_fields)]
 pub(crate) struct ConfirmIn {
     /// The token of the link.
     token: String,
@@ -43,7 +43,7 @@ pub(crate) struct ConfirmIn {
 
 /// A new password in place of the present one.
 #[derive(Object)]
-#[oai(deny_unknown_fields)]
+#[oai(rename = "PasswordChangeIn", deny_unknown_fields)]
 pub(crate) struct ChangeIn {
     /// The present password. With a `change_token`, which was given for it, it is not asked for again.
     old_password: Option<String>,
@@ -61,7 +61,7 @@ pub(crate) struct ChangeIn {
 
 /// A password for someone else.
 #[derive(Object)]
-#[oai(deny_unknown_fields)]
+#[oai(rename = "PasswordSetIn", deny_unknown_fields)]
 pub(crate) struct SetIn {
     /// The user's id.
     user: Uuid,
@@ -74,6 +74,7 @@ pub(crate) struct SetIn {
 
 /// Whose password was set.
 #[derive(Debug, Object)]
+#[oai(rename = "PasswordSet")]
 pub(crate) struct SetOut {
     /// The user's id.
     user: Uuid,

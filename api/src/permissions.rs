@@ -48,7 +48,7 @@ impl From<Permission> for PermissionOut {
 
 /// May this one do that there?
 #[derive(Clone, Debug, Object)]
-#[oai(deny_unknown_fields)]
+#[oai(rename = "PermissionCheckIn", deny_unknown_fields)]
 pub(crate) struct CheckIn {
     /// Who: a user that you may see; you, if not given.
     user: Option<Uuid>,
@@ -60,7 +60,7 @@ pub(crate) struct CheckIn {
 
 /// Questions.
 #[derive(Clone, Debug, Object)]
-#[oai(deny_unknown_fields)]
+#[oai(rename = "PermissionChecksIn", deny_unknown_fields)]
 pub(crate) struct ChecksIn {
     /// Up to 100.
     checks: Vec<CheckIn>,
@@ -70,7 +70,7 @@ impl Input for ChecksIn {}
 
 /// The answer to one question.
 #[derive(Debug, Object)]
-#[oai(rename = "Verdict")]
+#[oai(rename = "PermissionVerdict")]
 pub(crate) struct VerdictOut {
     /// Whether he may, as of now.
     allowed: bool,
@@ -80,7 +80,7 @@ pub(crate) struct VerdictOut {
 
 /// The answers.
 #[derive(Debug, Object)]
-#[oai(rename = "Verdicts")]
+#[oai(rename = "PermissionVerdicts")]
 pub(crate) struct VerdictsOut {
     /// One for each question, in their order.
     results: Vec<VerdictOut>,

@@ -72,6 +72,7 @@ impl Input for AuthTokenIn {
 
 /// A personal access token that was made.
 #[derive(Object)]
+#[oai(rename = "NewAuthToken")]
 pub(crate) struct NewAuthTokenOut {
     /// Its id.
     id: Uuid,

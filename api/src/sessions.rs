@@ -9,10 +9,8 @@ use poem::http::StatusCode;
 use poem::web::Data;
 use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
-use poem_openapi::types::Any;
 use poem_openapi::{Object, OpenApi};
 use secrecy::SecretString;
-use serde_json::Value;
 use tenantry_shared::access::{InPerson, Oneself, Permission, list_grants};
 use tenantry_shared::sessions::{self, Credentials, Entry, NewSession};
 use tenantry_shared::{folders, organizations, users};
@@ -24,6 +22,7 @@ use crate::input::{Body, Input};
 use crate::objects::{Shape as _, View};
 use crate::problem::{ApiResult, Problem};
 use crate::reply::NoContent;
+use crate::user_preferences::Preferences;
 use crate::users::UserOut;
 
 pub(crate) struct Api;
@@ -44,6 +43,7 @@ impl Input for LoginIn {}
 
 /// A session.
 #[derive(Object)]
+#[oai(rename = "NewSession")]
 pub(crate) struct SessionOut {
     /// Send it as `Authorization: Bearer <token>`. It is shown this once.
     token: String,
@@ -87,11 +87,11 @@ pub(crate) struct CurrentUser {
     /// Code names of all he may do somewhere.
     permissions: Vec<String>,
     /// The same, by the id of the folder where it was granted; it holds from there down.
-    domain_permissions: Any<BTreeMap<String, Vec<String>>>,
+    domain_permissions: BTreeMap<String, Vec<String>>,
     /// The root of the organization's folders.
     root_folder_id: Uuid,
     /// His preferences.
-    preferences: Any<Value>,
+    preferences: Preferences,
     /// Whether he holds every permission, as superuser or administrator of the whole organization.
     is_admin: bool,
 }
@@ -228,9 +228,9 @@ impl Api {
                 slug: organization.slug,
             },
             permissions,
-            domain_permissions: Any(by_folder),
+            domain_permissions: by_folder,
             root_folder_id: root.into(),
-            preferences: Any(user.preferences.clone()),
+            preferences: Preferences(user.preferences.clone()),
             is_admin,
             user: user.out(&View { names, app: *app, slug: &caller.caller.organization_slug }),
         }))

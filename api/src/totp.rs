@@ -50,7 +50,7 @@ pub(crate) struct TotpIn {
 
 /// A proof that one has the second factor.
 #[derive(Object)]
-#[oai(deny_unknown_fields)]
+#[oai(rename = "TotpCodeIn", deny_unknown_fields)]
 pub(crate) struct CodeIn {
     /// The code that the app shows, or a recovery code.
     code: String,
@@ -70,6 +70,7 @@ pub(crate) struct TotpSecret {
 
 /// A set of recovery codes.
 #[derive(Object)]
+#[oai(rename = "NewRecoveryCodes")]
 pub(crate) struct RecoveryCodesOut {
     /// Ten codes, each good once in place of one of the app. They are shown this once.
     recovery_codes: Vec<String>,

@@ -6,7 +6,7 @@ use poem::web::Data;
 use poem_openapi::OpenApi;
 use poem_openapi::param::{Header, Path};
 use poem_openapi::payload::Json;
-use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use serde_json::Value;
 use tenantry_shared::access::Oneself;
@@ -23,10 +23,36 @@ pub(crate) struct Api;
 
 /// A JSON object: some members of it are known, the others are the client's own.
 #[derive(Debug)]
-pub(crate) struct Preferences(Value);
+pub(crate) struct Preferences(pub(crate) Value);
 
-fn member(name: &'static str, ty: &'static str, description: &'static str) -> (&'static str, MetaSchema) {
-    (name, MetaSchema { nullable: true, description: Some(description), ..MetaSchema::new(ty) })
+/// What the document calls a language.
+struct Locale;
+
+fn text(name: &'static str, description: &'static str) -> (&'static str, MetaSchema) {
+    (name, MetaSchema { nullable: true, description: Some(description), ..MetaSchema::new("string") })
+}
+
+fn schema() -> MetaSchema {
+    let inline = |(name, schema)| (name, MetaSchemaRef::Inline(Box::new(schema)));
+    let lang = MetaSchema {
+        nullable: true,
+        description: Some("The language of mails and pages."),
+        all_of: vec![MetaSchemaRef::Reference("Locale".to_owned())],
+        ..MetaSchema::ANY
+    };
+    let ui = MetaSchema {
+        nullable: true,
+        description: Some("How the product looks."),
+        properties: vec![inline(text("theme", "For example `dark`."))],
+        ..MetaSchema::new("object")
+    };
+    let members = [("lang", lang), text("date_format", "For example `YYYY-MM-DD`."), ("ui", ui)];
+    MetaSchema {
+        description: Some("Beside these, any members: at most 16 KiB in all. In a `PATCH`, `null` removes one."),
+        properties: members.into_iter().map(inline).collect(),
+        additional_properties: Some(Box::new(MetaSchemaRef::Inline(Box::new(MetaSchema::ANY)))),
+        ..MetaSchema::new("object")
+    }
 }
 
 impl Type for Preferences {
@@ -39,17 +65,16 @@ impl Type for Preferences {
     }
 
     fn schema_ref() -> MetaSchemaRef {
-        let inline = |(name, schema)| (name, MetaSchemaRef::Inline(Box::new(schema)));
-        let mut lang = member("lang", "string", "The language of mails and pages.");
-        lang.1.enum_items = LOCALES.iter().map(|locale| Value::from(*locale)).chain([Value::Null]).collect();
-        let mut ui = member("ui", "object", "How the product looks.");
-        ui.1.properties = vec![inline(member("theme", "string", "For example `dark`."))];
-        let date_format = member("date_format", "string", "For example `YYYY-MM-DD`.");
-        MetaSchemaRef::Inline(Box::new(MetaSchema {
-            description: Some("Beside these, any members: at most 16 KiB in all. In a `PATCH`, `null` removes one."),
-            properties: [lang, date_format, ui].into_iter().map(inline).collect(),
-            ..MetaSchema::new("object")
-        }))
+        MetaSchemaRef::Reference("UserPreferences".to_owned())
+    }
+
+    fn register(registry: &mut Registry) {
+        registry.create_schema::<Locale, _>("Locale".to_owned(), |_| MetaSchema {
+            description: Some("A language that mails and pages are written in."),
+            enum_items: LOCALES.iter().map(|locale| Value::from(*locale)).collect(),
+            ..MetaSchema::new("string")
+        });
+        registry.create_schema::<Self, _>("UserPreferences".to_owned(), |_| schema());
     }
 
     fn as_raw_value(&self) -> Option<&Self> {

@@ -238,6 +238,17 @@ install_private_node() {
   use_private_paths
 }
 
+# The packages that a folder's package-lock.json pins.
+install_npm() { # WHAT LOG FOLDER SOURCE
+  if cmp -s "$4/package-lock.json" "$3/installed"; then return; fi
+  rm -rf "$3"
+  mkdir -p "$3"
+  cp "$4/package.json" "$4/package-lock.json" "$3"
+  run_logged "Installing $1" "$2" npm ci --prefix "$3" --ignore-scripts --no-audit --no-fund --no-update-notifier
+  # Last, so that half an installation is never taken for a whole one.
+  mv "$3/package-lock.json" "$3/installed"
+}
+
 # --- PostgreSQL
 
 # Prints the folder of the server's programs, the newest there is; or those that made the data, for no other can read it.
@@ -305,8 +316,9 @@ install_python() { # NAME FOLDER REQUIREMENTS
   cp "$3" "$2/installed"
 }
 
+# What is imported gets compiled then; of what is installed that is a small part.
 make_python() { # FOLDER REQUIREMENTS
   rm -rf "$1"
   "$(find_python)" -m venv "$1" &&
-    "$1/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "$2"
+    "$1/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes --requirement "$2"
 }

@@ -188,14 +188,7 @@ END
 # MailDev, as the lock file in scripts/maildev says.
 install_mailbox() {
   MAILDEV=$LOCAL/maildev/node_modules/maildev/dist/bin/maildev.js
-  if cmp -s scripts/maildev/package-lock.json "$LOCAL/maildev/installed"; then return; fi
-  rm -rf "$LOCAL/maildev"
-  mkdir -p "$LOCAL/maildev"
-  cp scripts/maildev/package.json scripts/maildev/package-lock.json "$LOCAL/maildev"
-  run_logged "Installing the web mailbox, MailDev" mailbox \
-    npm ci --prefix "$LOCAL/maildev" --omit=dev --ignore-scripts --no-audit --no-fund --no-update-notifier
-  # Last, so that half an installation is never taken for a whole one.
-  mv "$LOCAL/maildev/package-lock.json" "$LOCAL/maildev/installed"
+  install_npm "the web mailbox, MailDev" mailbox "$LOCAL/maildev" scripts/maildev
 }
 
 start_mailbox() {

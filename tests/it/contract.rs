@@ -127,7 +127,7 @@ fn a_request_is_closed_and_an_answer_shows_every_field() {
     assert_eq!(schemas["Invitation"]["additionalProperties"], Value::Null, "a later release may show more");
     let message = &schemas["Invitation"]["properties"]["message"];
     assert_eq!(message["nullable"], json!(true));
-    for name in ["Invitation", "User", "Email", "List_User"] {
+    for name in ["Invitation", "User", "Email", "UserList"] {
         let schema = &schemas[name];
         let shown = schema["properties"].as_object().expect("properties").len();
         assert_eq!(schema["required"].as_array().map(Vec::len), Some(shown), "{name}");
@@ -135,4 +135,23 @@ fn a_request_is_closed_and_an_answer_shows_every_field() {
     // In a PATCH null clears, where something can be cleared.
     let patch = &schemas["UserPatchIn"]["properties"];
     assert_eq!((&patch["observation"]["nullable"], &patch["email"]["nullable"]), (&json!(true), &Value::Null));
+}
+
+/// A generator of clients makes a type of each schema that has a name, and invents a name for what has none.
+#[test]
+fn what_a_client_calls_by_a_name_has_one() {
+    let document = document();
+    for (name, schema) in document["components"]["schemas"].as_object().expect("schemas") {
+        let is_plain = name.starts_with(char::is_uppercase) && name.chars().all(char::is_alphanumeric);
+        assert!(is_plain && !name.ends_with("Out"), "{name}: a name for programs that don't know ours");
+        assert!(schema["title"].is_null() || schema["title"] == name.as_str(), "{name}: {}", schema["title"]);
+        for (field, property) in schema["properties"].as_object().into_iter().flatten() {
+            let words = [&property["enum"], &property["items"]["enum"]];
+            let is_choice = words.iter().any(|words| words[0].is_string() && !words[1].is_null());
+            assert!(!is_choice, "{name}.{field}: an enumeration without a name");
+            let parts = property["allOf"].as_array().map_or(1, Vec::len);
+            assert_eq!(parts, 1, "{name}.{field}: a mixture, where a reference is meant");
+            assert!(property["default"].is_null(), "{name}.{field}: clients would send it, or demand it");
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod authority;
 mod browser;
 mod cascade;
 mod check;
+mod clients;
 mod contract;
 mod coverage;
 mod deploy;

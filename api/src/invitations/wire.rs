@@ -136,7 +136,7 @@ impl InvitationOut {
 pub(crate) struct InvitationIn {
     /// The invitee's e-mail address.
     pub(super) invitee_identifier: String,
-    /// A built-in role: `administrator`, `domain_manager`, `analyst`, `approver`, `auditor`, `reader`.
+    /// The built-in role to hold.
     pub(super) role: Option<String>,
     /// Over which folder; the whole organization if not given.
     pub(super) folder: Option<Uuid>,
@@ -179,6 +179,7 @@ impl InvitationIn {
 
 /// What came of a batch.
 #[derive(Debug, Object)]
+#[oai(rename = "InvitationBatch")]
 pub(crate) struct BatchOut {
     /// One a row, in the order sent.
     pub(super) results: Vec<BatchResult>,
@@ -186,6 +187,7 @@ pub(crate) struct BatchOut {
 
 /// What came of one row of a batch.
 #[derive(Debug, Object)]
+#[oai(rename = "InvitationBatchResult")]
 pub(crate) struct BatchResult {
     /// Which row, from 0.
     pub(super) index: u32,
@@ -199,7 +201,7 @@ pub(crate) struct BatchResult {
 
 /// Which invitations to resend.
 #[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
+#[oai(rename = "ResendInvitationsIn", deny_unknown_fields)]
 pub(crate) struct ResendManyIn {
     /// `pending`.
     pub(super) status: InvitationStatus,
@@ -216,7 +218,7 @@ pub(crate) struct JobRef {
 
 /// The token of a mailed link.
 #[derive(Object)]
-#[oai(deny_unknown_fields)]
+#[oai(rename = "InvitationLinkIn", deny_unknown_fields)]
 pub(crate) struct LinkIn {
     /// The token.
     pub(super) token: String,
@@ -224,7 +226,7 @@ pub(crate) struct LinkIn {
 
 /// What accepting takes.
 #[derive(Object)]
-#[oai(deny_unknown_fields)]
+#[oai(rename = "InvitationAcceptIn", deny_unknown_fields)]
 pub(crate) struct AcceptIn {
     /// The token of the link.
     pub(super) token: String,
@@ -241,6 +243,7 @@ pub(crate) struct AcceptIn {
 
 /// A new user's first session.
 #[derive(Object)]
+#[oai(rename = "InvitationAccepted")]
 pub(crate) struct AcceptOut {
     /// Send it as `Authorization: Bearer <token>`. It is shown this once.
     pub(super) token: String,
@@ -261,6 +264,7 @@ pub(crate) struct SignInFirst {
 
 /// What an invitation says to whoever holds its link.
 #[derive(Debug, Object)]
+#[oai(rename = "InvitationPreview")]
 pub(crate) struct PreviewOut {
     /// Who invites: the organization's name.
     pub(super) organization_name: String,

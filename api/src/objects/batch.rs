@@ -74,7 +74,7 @@ pub(crate) struct FailedOut {
 
 /// How it went: both lists in the order of the request.
 #[derive(Debug, Object)]
-#[oai(rename = "BatchActionOut")]
+#[oai(rename = "BatchActionResult")]
 pub(crate) struct BatchOut {
     /// Objects that it was done to.
     succeeded: Vec<SucceededOut>,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use poem_openapi::Object;
-use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use serde_json::{Value, json};
 use tenantry_shared::objects::{Kind, Names};
@@ -59,15 +59,20 @@ impl Type for StoredRef {
     }
 
     fn schema_ref() -> MetaSchemaRef {
-        let hidden =
-            MetaSchema { description: Some("There is one that you may not see."), ..MetaSchema::new("object") };
         MetaSchemaRef::Inline(Box::new(MetaSchema {
             any_of: vec![
                 MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "uuid"))),
-                MetaSchemaRef::Inline(Box::new(hidden)),
+                MetaSchemaRef::Reference("Hidden".to_owned()),
             ],
             ..MetaSchema::ANY
         }))
+    }
+
+    fn register(registry: &mut Registry) {
+        registry.create_schema::<Self, _>("Hidden".to_owned(), |_| MetaSchema {
+            description: Some("`{}`: there is one that you may not see."),
+            ..MetaSchema::new("object")
+        });
     }
 
     fn as_raw_value(&self) -> Option<&Self> {

@@ -5,23 +5,34 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::fields;
+use super::{fields, names};
 use crate::paging;
 
 const ID: &str = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}";
 
 /// What an answer shows only where it has it: fields by their schema.
-const SOMETIMES: [(&str, &str); 4] =
-    [("Problem", "change_token"), ("BatchActionFailed", "name"), ("Ref", "id"), ("Ref", "str")];
+const SOMETIMES: [(&str, &str); 7] = [
+    ("Problem", "change_token"),
+    ("BatchActionFailed", "name"),
+    ("Ref", "id"),
+    ("Ref", "str"),
+    ("UserPreferences", "lang"),
+    ("UserPreferences", "date_format"),
+    ("UserPreferences", "ui"),
+];
 
 /// Adds what the generator leaves out, and takes away the problems that an operation can't have.
 pub(super) fn complete(document: &mut Value) {
+    names::say_as_others_do(document);
+    names::add_shared(document);
     let (asked, answered) = (named(document, "requestBody"), named(document, "responses"));
     let patches = patched(document);
     let schemas = document["components"]["schemas"].as_object_mut().into_iter().flatten();
     for (name, schema) in schemas.filter(|(_, schema)| schema["properties"].is_object()) {
         if asked.contains(name) {
-            schema["additionalProperties"] = json!(false);
+            if schema["additionalProperties"].is_null() {
+                schema["additionalProperties"] = json!(false);
+            }
             fields::describe(name, schema);
         }
         describe_nulls(name, schema, answered.contains(name), patches.contains(name));
@@ -38,7 +49,6 @@ pub(super) fn complete(document: &mut Value) {
         document["components"]["parameters"][name] = parameter;
     }
     document["components"]["headers"]["X-Request-Id"] = header("The id of this request: yours, if you sent one.");
-    call_dates_by_their_name(document);
 }
 
 /// Every operation with its path and method.
@@ -113,8 +123,8 @@ fn describe_nulls(schema_name: &str, schema: &mut Value, is_answer: bool, is_pat
 /// Every list takes the same parameters, and can be ordered by what its description says: "Ordered by `a`, `b` or `c`."
 fn describe_list(operation: &mut Value) {
     let content = &operation["responses"]["200"]["content"];
-    let schema = &content["application/json; charset=utf-8"]["schema"]["$ref"];
-    if !schema.as_str().is_some_and(|name| name.contains("/List_")) {
+    let schema = &content["application/json"]["schema"]["$ref"];
+    if !schema.as_str().is_some_and(|name| name.ends_with("List")) {
         return;
     }
     let text = operation["description"].as_str().unwrap_or_default();
@@ -141,6 +151,10 @@ fn describe_parameters(operation: &mut Value) {
         let is_id_list = parameter["description"].as_str().is_some_and(|text| text.contains("separated by commas"));
         if parameter["name"] == "Idempotency-Key" {
             parameter["schema"] = json!({ "type": "string", "maxLength": 255, "pattern": "^[!-~]+$" });
+            parameter["description"] = json!(
+                "Makes repeating this request safe. A text of your own for each thing that shall be done, such as a UUID: 255 \
+                 characters at most, ASCII without spaces."
+            );
         } else if is_id_list {
             parameter["schema"]["pattern"] = json!(format!("^{ID}(,{ID})*$"));
         }
@@ -157,7 +171,7 @@ fn describe_answers(path: &str, method: &str, operation: &mut Value) {
             response["description"] = json!("What was asked for.");
         }
         response["headers"]["X-Request-Id"] = json!({ "$ref": "#/components/headers/X-Request-Id" });
-        if response["content"]["application/json; charset=utf-8"]["schema"]["$ref"] == "#/components/schemas/JobRef" {
+        if response["content"]["application/json"]["schema"]["$ref"] == "#/components/schemas/JobRef" {
             let parameters =
                 json!({ "organization_slug": "$request.path.organization_slug", "id": "$response.body#/id" });
             response["links"]["job"] = json!({ "operationId": "get_job", "parameters": parameters });
@@ -193,18 +207,4 @@ fn can_have(path: &str, method: &str, operation: &Value) -> impl Fn(&str) -> boo
 
 fn header(description: &str) -> Value {
     json!({ "description": description, "required": true, "schema": { "type": "string" } })
-}
-
-/// `date`, as OpenAPI calls what the generator calls `naive-date`.
-fn call_dates_by_their_name(value: &mut Value) {
-    match value {
-        Value::Object(members) => {
-            if members.get("format").is_some_and(|format| format == "naive-date") {
-                members.insert("format".into(), json!("date"));
-            }
-            members.values_mut().for_each(call_dates_by_their_name);
-        }
-        Value::Array(values) => values.iter_mut().for_each(call_dates_by_their_name),
-        _ => {}
-    }
 }

@@ -2,11 +2,12 @@
 //! a limit is answered field by field, by the rule.
 
 use serde_json::{Value, json};
-use tenantry_shared::access::{MAX_CHECKS, Permission};
+use tenantry_shared::access::MAX_CHECKS;
 use tenantry_shared::role_assignments::MAX_PERIMETER;
-use tenantry_shared::roles::BuiltinRole;
 use tenantry_shared::saml::LARGEST_METADATA;
 use tenantry_shared::usage::{MAX_INCREMENT, MAX_LIMIT};
+
+use super::names::{BUILTIN_ROLE, JSON_OBJECT, PERMISSION_NAME, by_name, reference};
 
 /// What a field takes beyond its type.
 fn limits(schema: &str, field: &str) -> Option<Value> {
@@ -20,7 +21,7 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         (_, "first_name" | "last_name") => json!({ "maxLength": 150 }),
         // An organization that demands a second factor may go down to 8; others refuse what is shorter than 15.
         (_, "password" | "new_password" | "confirm_new_password") => json!({ "minLength": 8, "maxLength": 128 }),
-        (_, "profile") => json!({ "type": "object" }),
+        (_, "profile") => by_name(JSON_OBJECT),
         (_, "observation") => json!({ "maxLength": 4000 }),
         (_, "slug") => json!({ "maxLength": 200, "pattern": "^[-a-zA-Z0-9_]+$" }),
         ("BatchActionIn", "ids") => json!({ "maxItems": 1000 }),
@@ -45,22 +46,19 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         }
         ("TeamIn" | "TeamPatchIn", "deputies" | "members") => json!({ "maxItems": 1000 }),
         ("InvitationIn", "user_groups" | "teams") => json!({ "maxItems": 100 }),
-        ("RoleIn" | "RolePatchIn", "permissions") => json!({ "items": { "type": "string", "enum": codenames() } }),
+        ("RoleIn" | "RolePatchIn" | "AuthTokenIn", "permissions") => json!({ "items": reference(PERMISSION_NAME) }),
         ("RoleAssignmentIn" | "RoleAssignmentPatchIn", "perimeter_folders") => {
             json!({ "minItems": 1, "maxItems": MAX_PERIMETER })
         }
-        ("ChecksIn", "checks") => json!({ "maxItems": MAX_CHECKS }),
-        ("CheckIn", "permission") => json!({ "enum": codenames() }),
+        ("PermissionChecksIn", "checks") => json!({ "maxItems": MAX_CHECKS }),
+        ("PermissionCheckIn", "permission") => by_name(PERMISSION_NAME),
+        ("InvitationIn", "role") => by_name(BUILTIN_ROLE),
         ("InvitationIn", "message") => json!({ "maxLength": 1000 }),
         ("InvitationIn", "valid_for") => json!({ "minimum": 3600, "maximum": 7_776_000 }),
         ("EmailSuppressionIn", "address") => json!({ "format": "email", "maxLength": 254 }),
         ("EmailSuppressionIn", "detail") => json!({ "maxLength": 500 }),
         ("AuthTokenIn", "name") => json!({ "minLength": 1, "maxLength": 200 }),
         ("AuthTokenIn", "expiry") => json!({ "minimum": 1, "maximum": 3650 }),
-        ("AuthTokenIn", "permissions") => {
-            let known: Vec<_> = Permission::ALL.iter().map(|permission| permission.codename()).collect();
-            json!({ "items": { "type": "string", "enum": known } })
-        }
         ("EmailDomainIn", "domain") => json!({ "minLength": 3, "maxLength": 230 }),
         ("SettingsPatchIn", "invitation_validity") => json!({ "minimum": 3600, "maximum": 7_776_000 }),
         ("SettingsPatchIn", "token_max_days") => json!({ "minimum": 1, "maximum": 3650 }),
@@ -77,9 +75,9 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         ("UsageIn", "usage") => json!({ "minimum": 1, "maximum": MAX_INCREMENT }),
         ("UsageLimitIn", "limit") => json!({ "minimum": 0, "maximum": MAX_LIMIT }),
         ("EnterpriseBindingIn", "id" | "name") => json!({ "minLength": 1, "maxLength": 200 }),
-        ("EnterpriseBindingIn", "data") => json!({ "type": "object" }),
-        ("ResendManyIn", "older_than") => json!({ "minimum": 0, "maximum": 7_776_000 }),
-        ("ResendManyIn", "status") => json!({ "enum": ["pending"] }),
+        ("EnterpriseBindingIn", "data") => by_name(JSON_OBJECT),
+        ("ResendInvitationsIn", "older_than") => json!({ "minimum": 0, "maximum": 7_776_000 }),
+        ("ResendInvitationsIn", "status") => json!({ "enum": ["pending"] }),
         _ => return None,
     })
 }
@@ -94,7 +92,7 @@ fn of_connection(field: &str) -> Option<Value> {
         "certificates" => json!({ "maxItems": 10 }),
         "name_id_format" => json!({ "minLength": 1, "maxLength": 255 }),
         "domains" => json!({ "maxItems": 100, "items": { "type": "string", "maxLength": 253 } }),
-        "role" | "default_role" => json!({ "enum": BuiltinRole::ALL.map(BuiltinRole::name) }),
+        "role" | "default_role" => by_name(BUILTIN_ROLE),
         "group_mapping" => json!({ "maxItems": 500 }),
         "directory_group" => json!({ "minLength": 1, "maxLength": 500 }),
         _ => return None,
@@ -114,10 +112,6 @@ const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n\
     8rZZZGT5n0b2Woc1vFWhtA==\n\
     -----END CERTIFICATE-----\n";
 
-fn codenames() -> Vec<&'static str> {
-    Permission::ALL.iter().map(|permission| permission.codename()).collect()
-}
-
 /// A request that does something, for whoever tries the API.
 fn example(schema: &str) -> Option<Value> {
     Some(match schema {
@@ -132,7 +126,7 @@ fn example(schema: &str) -> Option<Value> {
         "RoleIn" => json!({ "name": "Reception", "permissions": ["view_user", "invite_user"] }),
         "RolePatchIn" => json!({ "permissions": ["view_user", "view_user_group"] }),
         "RoleAssignmentPatchIn" => json!({ "description": "While he is on leave." }),
-        "ChecksIn" => json!({ "checks": [{ "permission": "invite_user" }] }),
+        "PermissionChecksIn" => json!({ "checks": [{ "permission": "invite_user" }] }),
         "TeamIn" => json!({ "name": "Incident response", "team_email": "incidents@example.com" }),
         "TeamPatchIn" => json!({ "description": "They are called first." }),
         "NewOrganizationIn" => json!({ "name": "Example", "slug": "example", "admin_email": "dave@example.com" }),
@@ -141,7 +135,7 @@ fn example(schema: &str) -> Option<Value> {
         "UsageLimitIn" => json!({ "limit": 50_000 }),
         "EnterpriseBindingIn" => json!({ "id": "LC03x7yz", "name": "Example Enterprise", "data": { "region": "eu" } }),
         "AnalystConsentPatchIn" => json!({ "consent_given": true }),
-        "ResendManyIn" => json!({ "status": "pending" }),
+        "ResendInvitationsIn" => json!({ "status": "pending" }),
         "AuthTokenIn" => json!({ "name": "nightly export", "expiry": 30, "permissions": ["view_user"] }),
         "SettingsPatchIn" => json!({ "token_max_days": 90 }),
         "SamlKeyIn" => json!({ "common_name": "acme", "key_size": 2048 }),
@@ -164,10 +158,16 @@ pub(super) fn describe(name: &str, schema: &mut Value) {
     }
     let Some(properties) = schema["properties"].as_object_mut() else { return };
     for (field, property) in properties {
-        if let (Some(Value::Object(limits)), Some(property)) = (limits(name, field), property.as_object_mut()) {
+        let Some(property) = property.as_object_mut() else { continue };
+        // What is not sent is filled in here. A generator would have programs send it, or even demand that they do.
+        property.remove("default");
+        if let Some(Value::Object(limits)) = limits(name, field) {
             // A reference to an enumeration gives way to the values that are taken here.
             if property.remove("$ref").is_some() || property.remove("allOf").is_some() {
                 property.insert("type".into(), json!("string"));
+            }
+            if limits.contains_key("allOf") {
+                property.remove("type");
             }
             property.extend(limits);
         }

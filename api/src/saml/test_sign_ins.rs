@@ -18,6 +18,7 @@ pub(crate) struct Api;
 
 /// A test that may begin.
 #[derive(Object)]
+#[oai(rename = "NewSamlTest")]
 pub(crate) struct NewTestOut {
     /// To be opened in a browser, once. It leads to the identity provider, and from there to what came of it. It is shown
     /// this once.
@@ -28,7 +29,7 @@ pub(crate) struct NewTestOut {
 
 /// Where a test stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
+#[oai(rename = "SamlTestStatus", rename_all = "snake_case")]
 pub(crate) enum TestStatus {
     /// Nobody has come back from the identity provider yet.
     Pending,
@@ -42,6 +43,7 @@ pub(crate) enum TestStatus {
 
 /// An attribute of an assertion.
 #[derive(Object)]
+#[oai(rename = "SamlTestAttribute")]
 pub(crate) struct AttributeOut {
     /// Its name, often a URI.
     name: String,
@@ -53,6 +55,7 @@ pub(crate) struct AttributeOut {
 
 /// What an assertion said.
 #[derive(Object)]
+#[oai(rename = "SamlTestAssertion")]
 pub(crate) struct SaidOut {
     /// The identity provider's entity id.
     issuer: String,
@@ -100,6 +103,7 @@ impl From<Said> for SaidOut {
 
 /// A test sign-in.
 #[derive(Object)]
+#[oai(rename = "SamlTest")]
 pub(crate) struct TestOut {
     /// Where it stands.
     status: TestStatus,

@@ -54,6 +54,7 @@ impl OwnSessionOut {
 
 /// A token that a browser exchanges for a session.
 #[derive(Object)]
+#[oai(rename = "SessionToken")]
 pub(crate) struct SessionTokenOut {
     /// To be sent to `/sign-in/with-token`. It is shown this once.
     token: String,

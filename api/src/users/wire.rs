@@ -32,7 +32,7 @@ pub(crate) struct UserFields {
     last_name: String,
     /// Both names.
     full_name: String,
-    /// Whether they may sign in.
+    /// Whether they may sign in; `true` if not given.
     is_active: bool,
     /// Whether they hold every permission in the organization.
     is_superuser: bool,
@@ -158,7 +158,7 @@ pub(crate) struct UserIn {
     /// At most 150 characters.
     #[oai(default)]
     last_name: String,
-    /// Whether they may sign in.
+    /// Whether they may sign in; `true` if not given.
     #[oai(default = "yes")]
     is_active: bool,
     /// Whether they hold every permission. Only a superuser sets it.
@@ -222,7 +222,7 @@ pub(crate) struct UserPatchIn {
     first_name: MaybeUndefined<String>,
     /// At most 150 characters; `null` empties it.
     last_name: MaybeUndefined<String>,
-    /// Whether they may sign in.
+    /// Whether they may sign in; `true` if not given.
     is_active: MaybeUndefined<bool>,
     /// Whether they hold every permission. Only a superuser sets it.
     is_superuser: MaybeUndefined<bool>,
