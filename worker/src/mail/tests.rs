@@ -110,7 +110,7 @@ fn the_branding_colours_the_button_and_shows_the_logo() {
     context.branding.logo = Some(Logo { url, width: 240, height: 48, is_sign: false });
     let html = rendered(WelcomeMail::sample(), &context).html;
     assert!(html.contains("background-color:#ffd400") && html.contains("color:#000000"));
-    assert!(html.contains(r#"<img src="https://accounts.example.com/assets/logos/acme.png?a=1&amp;b=2" alt="Acme Robotics" width="240" height="48""#));
+    assert!(html.contains(r#"<img class="logo" src="https://accounts.example.com/assets/logos/acme.png?a=1&amp;b=2" alt="Acme Robotics" width="240" height="48""#));
 }
 
 #[test]
