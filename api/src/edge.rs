@@ -111,7 +111,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         {
             response.headers_mut().insert(header::ALLOW, methods);
         }
-        self.edge.dress(&mut response, &request_id, &path);
+        self.edge.dress(&mut response, &request_id);
         let operation = response.data::<OperationId>().map(|OperationId(id)| *id);
         traced::end(
             &trace,
@@ -173,7 +173,7 @@ impl Edge {
         Some(address)
     }
 
-    fn dress(&self, response: &mut Response, request_id: &str, path: &str) {
+    fn dress(&self, response: &mut Response, request_id: &str) {
         let headers = response.headers_mut();
         if let Ok(value) = HeaderValue::from_str(request_id) {
             headers.insert(REQUEST_ID, value);
@@ -189,9 +189,7 @@ impl Edge {
         headers
             .entry(header::CONTENT_SECURITY_POLICY)
             .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
-        if !path.starts_with("/assets/") {
-            headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        }
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
 }
 
@@ -219,7 +217,7 @@ fn problem_of(error: &poem::Error, path: &str) -> Problem {
         return Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
-            "The body must be application/json.",
+            "The body is not of a type that is taken here. Where the document names no other, that is application/json.",
         );
     }
     if error.is::<ParsePathError>() {

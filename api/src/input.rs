@@ -5,7 +5,7 @@ use poem::{Request, RequestBody, Result};
 use poem_openapi::error::{ContentTypeError, ParseRequestPayloadError};
 use poem_openapi::payload::{Json, Payload};
 use poem_openapi::registry::{MetaRequest, MetaSchema, MetaSchemaRef, Registry};
-use poem_openapi::types::{ParseFromJSON, ToJSON, Type};
+use poem_openapi::types::{ParseFromJSON, ToJSON};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde_json::Value;
 use tenantry_shared::error::{FieldError, Refusal};
@@ -17,19 +17,22 @@ use crate::problem::Problem;
 /// What a client may send: fields of the object as we show it that it can't set are dropped before the body is read, so that
 /// what was read can be sent back. Unknown fields are refused.
 pub(crate) trait Input: ParseFromJSON + ToJSON {
-    /// Names of read-only fields.
+    /// Names of read-only fields; `branding.logo` is one within another.
     const READ_ONLY: &'static [&'static str] = &[];
 
     /// Reads one object, as a body or as a row of a batch.
     fn read(mut value: Value) -> Result<Self, Problem> {
-        if let Value::Object(members) = &mut value {
-            members.retain(|name, _| !Self::READ_ONLY.contains(&name.as_str()));
+        for name in Self::READ_ONLY {
+            drop_field(&mut value, name);
         }
         if has_nul(&value) {
             return Err(unreadable("a text contains a NUL character"));
         }
         // The parser stops at the first error, does not say where, and takes a number for a text: the schema comes first.
-        let errors = wrong_fields::<Self>(&value);
+        let mut registry = Registry::new();
+        Self::register(&mut registry);
+        let schema = registry.schemas.get(Self::name().as_ref());
+        let errors = schema.map(|schema| wrong_fields("", &value, schema, &registry)).unwrap_or_default();
         if !errors.is_empty() {
             return Err(Refusal::invalid(errors).into());
         }
@@ -37,32 +40,40 @@ pub(crate) trait Input: ParseFromJSON + ToJSON {
     }
 }
 
-/// Which fields of an object are missing or of the wrong type, by its schema.
-fn wrong_fields<T: Type>(value: &Value) -> Vec<FieldError> {
-    let mut registry = Registry::new();
-    T::register(&mut registry);
-    let (Value::Object(members), Some(schema)) = (value, registry.schemas.get(T::name().as_ref())) else {
-        return Vec::new();
-    };
+fn drop_field(value: &mut Value, name: &str) {
+    match name.split_once('.') {
+        Some((outer, inner)) => value.get_mut(outer).into_iter().for_each(|value| drop_field(value, inner)),
+        None => value.as_object_mut().into_iter().for_each(|members| members.retain(|member, _| member != name)),
+    }
+}
+
+/// Which fields of an object are missing or of the wrong type, by its schema. Those of an object within it are called by both names.
+fn wrong_fields(within: &str, value: &Value, schema: &MetaSchema, registry: &Registry) -> Vec<FieldError> {
+    let Value::Object(members) = value else { return Vec::new() };
     let mut errors = Vec::new();
     for (name, property) in &schema.properties {
-        let Some(property) = resolve(property, &registry) else { continue };
+        let Some(property) = resolve(property, registry) else { continue };
         let required = schema.required.contains(name);
+        let field = format!("{within}{name}");
         match members.get(*name).filter(|value| !value.is_null()) {
-            None if required => errors.push(FieldError::new(*name, "required", format!("{name} is needed."))),
+            None if required => errors.push(FieldError::new(field.clone(), "required", format!("{field} is needed."))),
             Some(value) if !fits(value, property) => {
-                let message = format!("{name} is not {}.", expected(property));
-                errors.push(FieldError::new(*name, "invalid_type", message));
+                let message = format!("{field} is not {}.", expected(property));
+                errors.push(FieldError::new(field, "invalid_type", message));
+            }
+            Some(value) if !property.properties.is_empty() => {
+                errors.extend(wrong_fields(&format!("{field}."), value, property, registry));
             }
             _ => {}
         }
     }
-    errors.extend(
-        members
-            .keys()
-            .filter(|name| !schema.properties.iter().any(|(known, _)| known == name))
-            .map(|name| FieldError::new(name.clone(), "unknown_field", format!("{name} is not known here."))),
-    );
+    let is_unknown = |name: &&String| !schema.properties.iter().any(|(known, _)| known == name);
+    // What knows no fields is an object of any.
+    let unknown = members.keys().filter(|_| !schema.properties.is_empty()).filter(is_unknown);
+    errors.extend(unknown.map(|name| {
+        let field = format!("{within}{name}");
+        FieldError::new(field.clone(), "unknown_field", format!("{field} is not known here."))
+    }));
     errors
 }
 
@@ -90,6 +101,7 @@ fn fits(value: &Value, schema: &MetaSchema) -> bool {
         ("integer", _) => value.is_i64() || value.is_u64(),
         ("number", _) => value.is_number(),
         ("boolean", _) => value.is_boolean(),
+        ("object", _) => value.is_object() || schema.properties.is_empty(),
         ("array", _) => {
             let item = schema.items.as_deref().and_then(|items| match items {
                 MetaSchemaRef::Inline(item) => Some(item),
@@ -113,6 +125,7 @@ fn expected(schema: &MetaSchema) -> String {
         ("integer", _) => "a whole number".into(),
         ("number", _) => "a number".into(),
         ("boolean", _) => "true or false".into(),
+        ("object", _) => "an object".into(),
         ("array", _) => "a list of the right things".into(),
         _ => "what is expected".into(),
     }

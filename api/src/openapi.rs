@@ -86,7 +86,15 @@ pub(crate) enum Tags {
 
 /// By what they are about: the framework takes no more than sixteen side by side.
 type Apis = (
-    (organizations::Api, settings::Api, usage::Api, enterprise_bindings::Api, email_domains::Api, jobs::Api),
+    (
+        organizations::Api,
+        settings::Api,
+        settings::logo::Api,
+        usage::Api,
+        enterprise_bindings::Api,
+        email_domains::Api,
+        jobs::Api,
+    ),
     (users::Api, actors::Api, analysts::Api, user_info::Api, user_preferences::Api),
     (folders::Api, roles::Api, role_assignments::Api, user_groups::Api, teams::Api, permissions::Api),
     (login_urls::Api, sessions::Api, sessions::own::Api, personal_access_tokens::Api, passwords::Api, totp::Api),
@@ -99,7 +107,15 @@ type Apis = (
 /// The operations, as an endpoint to nest at `/v1`.
 pub(crate) fn service() -> OpenApiService<Apis, ()> {
     let apis = (
-        (organizations::Api, settings::Api, usage::Api, enterprise_bindings::Api, email_domains::Api, jobs::Api),
+        (
+            organizations::Api,
+            settings::Api,
+            settings::logo::Api,
+            usage::Api,
+            enterprise_bindings::Api,
+            email_domains::Api,
+            jobs::Api,
+        ),
         (users::Api, actors::Api, analysts::Api, user_info::Api, user_preferences::Api),
         (folders::Api, roles::Api, role_assignments::Api, user_groups::Api, teams::Api, permissions::Api),
         (login_urls::Api, sessions::Api, sessions::own::Api, personal_access_tokens::Api, passwords::Api, totp::Api),

@@ -207,7 +207,7 @@ impl ApiResponse for Problem {
             (409, "The state of things forbids it."),
             (412, "`If-Match` names another state of the object than the present one."),
             (413, "The body is too large."),
-            (415, "The body is not JSON."),
+            (415, "The body is not of a type that is taken here."),
             (429, "Too often."),
             (500, "Something went wrong on our side."),
             (503, "The service is busy or partly down."),

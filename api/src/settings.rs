@@ -1,5 +1,7 @@
 //! Settings of an organization.
 
+pub(crate) mod logo;
+
 use chrono::{DateTime, Utc};
 use poem::web::Data;
 use poem_openapi::param::{Header, Path};
@@ -8,9 +10,10 @@ use poem_openapi::types::MaybeUndefined;
 use poem_openapi::{Enum, Object, OpenApi};
 use tenantry_shared::Refusal;
 use tenantry_shared::access::ChangeOrganization;
+use tenantry_shared::config::PublicUrl;
 use tenantry_shared::objects::{self, Kind, Wanted};
 use tenantry_shared::saml;
-use tenantry_shared::settings::{self, Settings, SettingsPatch};
+use tenantry_shared::settings::{self, Branding, BrandingPatch, Settings, SettingsPatch};
 
 use crate::app::App;
 use crate::auth::SignedIn;
@@ -44,6 +47,22 @@ impl LoginDiscovery {
     }
 }
 
+/// What an organization calls itself and how it looks, on its pages and in its mails. A `name`, a colour or a logo is shown to
+/// whoever opens its sign-in page; without any, that looks like that of an organization which is not there.
+#[derive(Debug, Object)]
+#[oai(rename = "Branding")]
+pub(crate) struct BrandingOut {
+    /// What pages and mails call it; null: its name.
+    name: Option<String>,
+    /// The colour of buttons and the like, as `#rrggbb`. Text stands on it, and links are shown in it, in a shade that can be
+    /// read.
+    color: Option<String>,
+    /// The address of its logo, for anyone; another one for another logo. `put_logo` sets it.
+    logo: Option<String>,
+    /// Where answers to its mails go.
+    reply_to: Option<String>,
+}
+
 /// What an organization decides for all of its people.
 #[derive(Debug, Object)]
 #[oai(rename = "Settings")]
@@ -66,12 +85,14 @@ pub(crate) struct SettingsOut {
     sso_required_from: Option<DateTime<Utc>>,
     /// How people who know no more than their address are found.
     login_discovery: LoginDiscovery,
-    #[oai(skip)]
-    version: i64,
+    /// What it calls itself and how it looks.
+    branding: BrandingOut,
 }
 
-impl From<Settings> for SettingsOut {
-    fn from(settings: Settings) -> Self {
+impl SettingsOut {
+    fn of(settings: Settings, public_url: &PublicUrl) -> Self {
+        let Branding { name, color, reply_to, logo } = settings.branding.0;
+        let logo = logo.map(|logo| public_url.join(&logo.path(&settings.slug)));
         Self {
             invitation_validity: settings.invitation_validity,
             token_max_days: settings.token_max_days,
@@ -82,8 +103,33 @@ impl From<Settings> for SettingsOut {
             sso_required: settings.sso_required_from.is_some(),
             sso_required_from: settings.sso_required_from,
             login_discovery: LoginDiscovery::from_name(&settings.login_discovery),
-            version: settings.version,
+            branding: BrandingOut { name, color, logo, reply_to },
         }
+    }
+}
+
+impl Found<SettingsOut> {
+    fn of(settings: Settings, app: &App) -> Self {
+        let tag = etag(settings.version);
+        Self::Object(Json(SettingsOut::of(settings, &app.public_url)), tag)
+    }
+}
+
+/// What to change of how it looks. The logo is not among it: see `put_logo`.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub(crate) struct BrandingPatchIn {
+    /// What pages and mails call it: one line of 1 to 200 characters. `null`: its name.
+    name: MaybeUndefined<String>,
+    /// The colour of buttons and the like, as `#rrggbb`. `null`: that of the pages themselves.
+    color: MaybeUndefined<String>,
+    /// Where answers to its mails go: one address, without a name. `null`: to whom the deployment's mails come from.
+    reply_to: MaybeUndefined<String>,
+}
+
+impl BrandingPatchIn {
+    fn patch(self) -> BrandingPatch {
+        BrandingPatch { name: cleared(self.name), color: cleared(self.color), reply_to: cleared(self.reply_to) }
     }
 }
 
@@ -116,6 +162,8 @@ pub(crate) struct SettingsPatchIn {
     /// led here at once. **That tells strangers that he has one**, whatever address they try; choose it only where it is no secret
     /// who belongs to the organization. Addresses of a proven e-mail domain lead here in any case, known or not.
     login_discovery: MaybeUndefined<LoginDiscovery>,
+    /// What it calls itself and how it looks; members that are not given stay as they are. `null` clears all of them but the logo.
+    branding: MaybeUndefined<BrandingPatchIn>,
 }
 
 /// What would come of `sso_required`, as things stand now. Everyone counted is active.
@@ -142,7 +190,9 @@ pub(crate) struct SsoPreview {
     locked_out_people: Vec<Ref>,
 }
 
-impl Input for SettingsPatchIn {}
+impl Input for SettingsPatchIn {
+    const READ_ONLY: &'static [&'static str] = &["branding.logo"];
+}
 
 impl SettingsPatchIn {
     fn patch(self) -> Result<SettingsPatch, Refusal> {
@@ -156,6 +206,8 @@ impl SettingsPatchIn {
             sso_required: kept("sso_required", self.sso_required)?,
             sso_required_from: cleared(self.sso_required_from),
             login_discovery: kept("login_discovery", self.login_discovery)?.map(LoginDiscovery::shared),
+            branding: cleared(self.branding)
+                .map(|patch| patch.map_or_else(BrandingPatch::clear, BrandingPatchIn::patch)),
         })
     }
 }
@@ -174,10 +226,9 @@ impl Api {
         organization_slug: Path<String>,
     ) -> ApiResult<Found<SettingsOut>> {
         let (mut tx, by) = app.enter::<ChangeOrganization>(&caller, &organization_slug).await?;
-        let settings: SettingsOut = settings::get(&mut tx, &by).await?.into();
+        let settings = settings::get(&mut tx, &by).await?;
         tx.commit().await?;
-        let tag = etag(settings.version);
-        Ok(Found::Object(Json(settings), tag))
+        Ok(Found::<SettingsOut>::of(settings, &app))
     }
 
     /// Change settings
@@ -199,10 +250,9 @@ impl Api {
     ) -> ApiResult<Found<SettingsOut>> {
         let (mut tx, by) = app.enter::<ChangeOrganization>(&caller, &organization_slug).await?;
         let if_version = if_match(if_match_header.0.as_deref())?;
-        let settings: SettingsOut = settings::change(&mut tx, &by, &body.0.patch()?, if_version).await?.into();
+        let settings = settings::change(&mut tx, &by, &body.0.patch()?, if_version).await?;
         tx.commit().await?;
-        let tag = etag(settings.version);
-        Ok(Found::Object(Json(settings), tag))
+        Ok(Found::<SettingsOut>::of(settings, &app))
     }
 
     /// See who would be locked out by single sign-on

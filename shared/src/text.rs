@@ -22,10 +22,15 @@ pub fn lines(text: &str, longest: usize) -> Vec<String> {
 
 /// The name that somebody gives to something: one line, 1 to 200 characters.
 pub(crate) fn check_name(check: &mut Check, name: &str) -> String {
+    check_line(check, "name", name)
+}
+
+/// The same in a field that is called otherwise.
+pub(crate) fn check_line(check: &mut Check, field: &'static str, name: &str) -> String {
     let name = name.trim();
-    check.that(!name.is_empty(), "name", "required", "A name is needed.");
-    check.that(name.chars().count() <= 200, "name", "too_long", "A name has at most 200 characters.");
-    check.that(!name.chars().any(char::is_control), "name", "invalid", "A name is one line of text.");
+    check.that(!name.is_empty(), field, "required", "A name is needed.");
+    check.that(name.chars().count() <= 200, field, "too_long", "A name has at most 200 characters.");
+    check.that(!name.chars().any(char::is_control), field, "invalid", "A name is one line of text.");
     name.to_owned()
 }
 

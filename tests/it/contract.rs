@@ -32,6 +32,7 @@ const OTHERS: &[&str] = &[
     "/reminders/stop",
     "/reminders/stopped",
     "/assets/app.css",
+    "/assets/logos/acme.png",
     "/livez",
     "/readyz",
     "/openapi.json",

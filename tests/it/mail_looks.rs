@@ -52,7 +52,7 @@ fn naming(mail: Mail, name: &str) -> Mail {
 }
 
 /// Shows it on a phone, by day and by night, and keeps the pictures.
-async fn look(browser: &Browser, name: &str, html: &str) {
+pub(crate) async fn look(browser: &Browser, name: &str, html: &str) {
     let file = repository("target/screenshots/mails").join(format!("{name}.html"));
     std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
     std::fs::write(&file, html).expect("a file");

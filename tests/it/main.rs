@@ -29,6 +29,7 @@ mod invitations;
 mod isolation;
 mod limits;
 mod login_url;
+mod logos;
 mod mail_headers;
 mod mail_looks;
 mod metrics;

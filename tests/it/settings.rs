@@ -15,7 +15,7 @@ async fn settings_have_defaults_and_stay_as_they_were_set() {
     let defaults = json!({
         "invitation_validity": 604_800, "token_max_days": 365, "password_min_length": 15, "mfa_required": false,
         "set_password_enabled": true, "locale": "en", "sso_required": false, "sso_required_from": null,
-        "login_discovery": "domain",
+        "login_discovery": "domain", "branding": { "name": null, "color": null, "logo": null, "reply_to": null },
     });
     assert_eq!(admin.get("/settings").await.ok(), defaults);
     admin.patch("/settings", json!({ "mfa_required": true })).await.problem(409, "second_factor_first");
@@ -24,6 +24,7 @@ async fn settings_have_defaults_and_stay_as_they_were_set() {
         "invitation_validity": 3_600, "token_max_days": 30, "password_min_length": 20, "mfa_required": true,
         "set_password_enabled": false, "locale": "de-AT", "sso_required": false, "sso_required_from": null,
         "login_discovery": "account",
+        "branding": { "name": "Acme!", "color": "#0b6e4f", "logo": null, "reply_to": "help@acme.example" },
     });
     assert_eq!(admin.patch("/settings", changed.clone()).await.ok(), changed);
     assert_eq!(admin.get("/settings").await.ok(), changed);
@@ -190,5 +191,80 @@ async fn settings_that_changed_since_they_were_read_are_not_overwritten() {
     for answer in answers.into_iter().filter(|answer| answer.status != 200) {
         answer.problem(412, "precondition_failed");
     }
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn each_member_of_the_branding_is_set_and_cleared_by_itself() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let set =
+        async |branding: Value| admin.patch("/settings", json!({ "branding": branding })).await.ok()["branding"].take();
+    let of = |name: Value, color: Value, reply_to: Value| json!({ "name": name, "color": color, "logo": null, "reply_to": reply_to });
+    let all = json!({ "name": " Acme! ", "color": "#0B6E4F", "reply_to": "Help@b\u{fc}cher.example" });
+    let whole = of(json!("Acme!"), json!("#0b6e4f"), json!("Help@b\u{fc}cher.example"));
+    assert_eq!(set(all).await, whole);
+    assert_eq!(set(json!({})).await, whole);
+    assert_eq!(set(json!({ "color": null })).await, of(whole["name"].clone(), Value::Null, whole["reply_to"].clone()));
+    // What was read can be sent back, the logo's address too.
+    assert_eq!(set(whole.clone()).await, whole);
+    let mut elsewhere = whole.clone();
+    elsewhere["logo"] = json!("https://elsewhere.example/logo.svg");
+    assert_eq!(set(elsewhere).await, whole);
+    assert_eq!(set(Value::Null).await, of(Value::Null, Value::Null, Value::Null));
+    let log = admin.get("/audit-events?action=settings.changed&ordering=at").await.ok();
+    let changes = json!({ "branding.color": { "from": "#0b6e4f", "to": null } });
+    assert_eq!(log["results"][1]["details"]["changes"], changes);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn a_branding_that_would_do_harm_is_refused_by_name() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let before = admin.get("/settings").await.ok();
+    let long = "x".repeat(201);
+    for (field, wrong, code) in [
+        ("name", json!(" "), "required"),
+        ("name", json!(long), "too_long"),
+        ("name", json!("Acme\r\nBcc: eve@example.com"), "invalid"),
+        ("name", json!(7), "invalid_type"),
+        ("color", json!("red"), "invalid_color"),
+        ("color", json!("#fff"), "invalid_color"),
+        ("color", json!("#123456;}"), "invalid_color"),
+        ("reply_to", json!("nobody"), "invalid_email"),
+        ("reply_to", json!(""), "required"),
+        ("reply_to", json!("a@b.example, c@d.example"), "invalid_email"),
+        ("reply_to", json!("Help <a@b.example>"), "invalid_email"),
+        ("reply_to", json!("a@b.example\r\nBcc: eve@example.com"), "invalid_email"),
+        ("reply_to", json!("\u{fc}@b.example"), "invalid_email"),
+        ("colour", json!("#123456"), "unknown_field"),
+    ] {
+        let body = json!({ "locale": "de", "branding": { field: wrong } });
+        admin.patch("/settings", body).await.invalid(&format!("branding.{field}"), code);
+    }
+    admin.patch("/settings", json!({ "branding": "Acme" })).await.invalid("branding", "invalid_type");
+    assert_eq!(admin.get("/settings").await.ok(), before);
+    app.finish().await;
+}
+
+#[tokio::test]
+async fn mails_bear_the_name_an_organization_gives_itself_and_answers_go_where_it_says() {
+    let app = TestApp::start().await;
+    let admin = app.organization_named("acme", "Acme Robotics Ltd").administrator().await;
+    let globex = app.organization("globex").administrator().await;
+    let branding = json!({ "name": "Acme <b>", "reply_to": "help@b\u{fc}cher.example" });
+    admin.patch("/settings", json!({ "branding": branding })).await.ok();
+    admin.invite("bob@example.com", "reader").await;
+    let mail = app.mailbox().last_to("bob@example.com").await;
+    assert_eq!(mail.header("Reply-To").as_deref(), Some("help@xn--bcher-kva.example"));
+    assert!(mail.subject().contains("Acme <b>") && mail.html().contains("Acme &lt;b&gt;"), "{}", mail.raw());
+    assert!(!mail.raw().contains("Robotics"), "{}", mail.raw());
+    globex.invite("ann@example.com", "reader").await;
+    assert_eq!(app.mailbox().last_to("ann@example.com").await.header("Reply-To"), None);
+    admin.patch("/settings", json!({ "branding": null })).await.ok();
+    admin.invite("joe@example.com", "reader").await;
+    let mail = app.mailbox().last_to("joe@example.com").await;
+    assert!(mail.header("Reply-To").is_none() && mail.subject().contains("Acme Robotics Ltd"), "{}", mail.raw());
     app.finish().await;
 }

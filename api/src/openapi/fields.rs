@@ -66,6 +66,9 @@ fn limits(schema: &str, field: &str) -> Option<Value> {
         ("SettingsPatchIn", "locale") => {
             json!({ "maxLength": 35, "pattern": "^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{1,8})*$" })
         }
+        ("BrandingPatchIn", "name") => json!({ "minLength": 1, "maxLength": 200 }),
+        ("BrandingPatchIn", "color") => json!({ "pattern": "^#[0-9a-fA-F]{6}$" }),
+        ("BrandingPatchIn", "reply_to") => json!({ "format": "email", "maxLength": 254 }),
         ("SamlKeyIn", "common_name") => json!({ "minLength": 1, "maxLength": 64 }),
         ("SamlKeyIn", "days") => json!({ "minimum": 365, "maximum": 3650 }),
         ("SamlKeyIn", "key_size") => json!({ "enum": [2048, 3072, 4096] }),

@@ -29,7 +29,7 @@ pub(super) async fn ask(visit: Visit) -> ApiResult<Response> {
         name => if preview.name.is_empty() { &preview.email } else { &preview.name },
         email => &*preview.email,
         current,
-        ..branding(&preview.organization_name, &preview.branding)
+        ..branding(&preview.organization_name, &preview.organization_slug, &preview.branding)
     };
     render::page(words, "sign_in_with_token.html", StatusCode::OK, values)
 }

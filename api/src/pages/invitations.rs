@@ -113,7 +113,7 @@ fn described(preview: &Preview, words: &Words, token: &str) -> Value {
         message => preview.message.as_deref(),
         valid_until => words.date_time(preview.valid_until),
         valid_until_machine => preview.valid_until.to_rfc3339(),
-        ..branding(&preview.organization_name, &preview.branding)
+        ..branding(&preview.organization_name, &preview.organization_slug, &preview.branding)
     }
 }
 

@@ -117,6 +117,7 @@ pub(crate) fn routes() -> Route {
         .at("/assets/app.css", get(assets::style))
         .at("/assets/icon.svg", get(assets::icon))
         .at("/assets/accent/:file", get(assets::accent_sheet))
+        .at("/assets/logos/:file", get(assets::logo))
 }
 
 /// What browsers and identity providers open, to be nested at `/v1/saml`.

@@ -21,7 +21,7 @@ use crate::problem::ApiResult;
 #[handler]
 pub(super) async fn ask(visit: Visit) -> ApiResult<Response> {
     let organization = visit.query("organization").unwrap_or_default();
-    show_ask(&visit, organization, visit.query("login_hint").unwrap_or_default(), &Again::default())
+    show_ask(&visit, organization, visit.query("login_hint").unwrap_or_default(), &Again::default()).await
 }
 
 /// `POST /password-reset`: the same answer, whether anyone has this address or not.
@@ -38,14 +38,14 @@ pub(super) async fn request(visit: Visit, form: Form) -> ApiResult<Response> {
                 Ok(()) => Ok(see_other(&address(super::RESET_ASKED, &[("organization", organization)]))),
                 Err(Error::Refused(Refusal { kind: Refused::TooOften(seconds), .. })) => {
                     let again = Again { wait: Some(seconds), ..Again::default() };
-                    show_ask(&visit, organization, email.as_str(), &again).map(|page| retry_after(page, seconds))
+                    show_ask(&visit, organization, email.as_str(), &again).await.map(|page| retry_after(page, seconds))
                 }
                 Err(error) => Err(error.into()),
             }
         }
         (_, checked) => {
             let errors = checked.err().unwrap_or_else(Refusal::not_found).errors;
-            show_ask(&visit, organization, email, &Again { errors, wait: None })
+            show_ask(&visit, organization, email, &Again { errors, wait: None }).await
         }
     }
 }
@@ -57,10 +57,11 @@ struct Again {
     wait: Option<u64>,
 }
 
-fn show_ask(visit: &Visit, organization: &str, email: &str, again: &Again) -> ApiResult<Response> {
+async fn show_ask(visit: &Visit, organization: &str, email: &str, again: &Again) -> ApiResult<Response> {
     let words = visit.words("");
     let errors = field_errors(words, &again.errors, 0);
-    let values = context! { slug => organization, email, errors, wait => again.wait };
+    let look = visit.look(organization).await?;
+    let values = context! { slug => organization, email, errors, wait => again.wait, ..look };
     let status = match again {
         Again { wait: Some(_), .. } => StatusCode::TOO_MANY_REQUESTS,
         Again { errors, .. } if !errors.is_empty() => StatusCode::BAD_REQUEST,
@@ -72,7 +73,8 @@ fn show_ask(visit: &Visit, organization: &str, email: &str, again: &Again) -> Ap
 /// `GET /password-reset/sent`: where asking leads.
 #[handler]
 pub(super) async fn requested(visit: Visit) -> ApiResult<Response> {
-    visit.page("password_reset_sent.html", context! { slug => visit.query("organization").unwrap_or_default() })
+    let slug = visit.query("organization").unwrap_or_default();
+    visit.page("password_reset_sent.html", context! { slug, ..visit.look(slug).await? })
 }
 
 /// `GET /password-reset/confirm`: with `?token=`, on to itself without.
@@ -120,11 +122,12 @@ fn show_new_password(
     values: Value,
 ) -> ApiResult<Response> {
     let words = visit.words(&preview.locale);
+    let look = branding(&preview.organization_name, &preview.organization_slug, &preview.branding);
     let values = context! {
         email => &*preview.email,
         min_length => preview.password_min_length,
         errors => field_errors(words, errors, preview.password_min_length),
-        ..context! { ..values, ..branding(&preview.organization_name, &preview.branding) }
+        ..context! { ..values, ..look }
     };
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     render::page(words, template, status, values)

@@ -22,7 +22,7 @@ pub(super) async fn ask(visit: Visit) -> ApiResult<Response> {
     let values = context! {
         token,
         email => &*preview.invitee_identifier,
-        ..branding(&preview.organization_name, &preview.branding)
+        ..branding(&preview.organization_name, &preview.organization_slug, &preview.branding)
     };
     render::page(visit.words(&preview.locale), "reminders_stop.html", StatusCode::OK, values)
 }

@@ -8,13 +8,14 @@ use tenantry_shared::error::Kind as Refused;
 use tenantry_shared::objects::Kind as ObjectKind;
 use tenantry_shared::saml::{self, Choice, Next, Ways};
 use tenantry_shared::sessions::{self, Credentials, Entry};
+use tenantry_shared::settings::Look;
 use tenantry_shared::{Error, Refusal, organizations, users};
 
 use super::cookies::Kind;
 use super::find;
 use super::forms::Form;
 use super::render;
-use super::visit::{Visit, address, branding, retry_after, see_other};
+use super::visit::{Visit, address, branding, retry_after, see_other, shown};
 use super::{company, company_accounts};
 use crate::problem::ApiResult;
 
@@ -49,7 +50,7 @@ pub(super) async fn home(visit: Visit) -> ApiResult<Response> {
         roles,
         companies => company_accounts::shown(&companies),
         notice => visit.notice(&company_accounts::NOTICES),
-        ..branding(&organization.name, &organization.branding)
+        ..branding(&organization.name, &organization.slug, &organization.branding)
     };
     render::page(words, "home.html", StatusCode::OK, values)
 }
@@ -64,7 +65,8 @@ pub(super) async fn ask(visit: Visit) -> ApiResult<Response> {
         return find::ask(&visit, username);
     }
     if slug.is_empty() || username.is_empty() {
-        return visit.page("sign_in.html", context! { notice => visit.notice(&NOTICES), ..form(slug, username) });
+        let values = context! { notice => visit.notice(&NOTICES), ..visit.look(slug).await? };
+        return visit.page("sign_in.html", context! { ..values, ..form(slug, username) });
     }
     go_to_way(&visit, slug, username).await
 }
@@ -86,7 +88,8 @@ pub(super) async fn go_to_way(visit: &Visit, slug: &str, username: &str) -> ApiR
         Next::Provider(connection) => company::go_to_login(visit, slug, connection),
         Next::Choose => {
             let password_address = password_address(visit, slug, username);
-            let values = context! { choices => choices(slug, &ways), password_address, ..form(slug, username) };
+            let values = context! { choices => choices(slug, &ways), password_address, ..visit.look(slug).await? };
+            let values = context! { ..values, ..form(slug, username) };
             visit.page("sign_in_choose.html", values)
         }
         Next::Password => Ok(see_other(&password_address(visit, slug, username))),
@@ -132,7 +135,8 @@ async fn show_password(
 ) -> ApiResult<Response> {
     let ways = saml::ways_in(&visit.app.db, slug, "", &visit.app.platform_slug).await?;
     let Again { notice, is_wrong, wait } = *again;
-    let values = context! { notice, is_wrong, wait, choices => choices(slug, &ways), ..form(slug, username) };
+    let values = context! { notice, is_wrong, wait, choices => choices(slug, &ways), ..visit.look(slug).await? };
+    let values = context! { ..values, ..form(slug, username) };
     render::page(visit.words(""), "sign_in_password.html", status, values)
 }
 
@@ -179,11 +183,11 @@ pub(super) fn sign_in_again(visit: &Visit, kind: Kind) -> Response {
 #[handler]
 pub(super) async fn ask_code(visit: Visit) -> ApiResult<Response> {
     let (app, ticket) = (&visit.app, visit.ticket(Kind::SignInCode));
-    if !sessions::is_unfinished(&app.db, &app.sign_in_keys, &ticket).await? {
+    let Some(look) = sessions::find_unfinished(&app.db, &app.sign_in_keys, &ticket).await? else {
         app.limiter.wrong_link(&visit.origin).await?;
         return Ok(sign_in_again(&visit, Kind::SignInCode));
-    }
-    show_code(&visit, StatusCode::OK, false, None)
+    };
+    show_code(&visit, StatusCode::OK, false, None, Some(look))
 }
 
 /// `POST /sign-in/code`. The ticket is in a cookie of this page alone, the password nowhere.
@@ -198,11 +202,13 @@ pub(super) async fn enter_code(visit: Visit, sent: Form) -> ApiResult<Response> 
             Ok(response)
         }
         Err(Error::Refused(refusal)) if refusal.code == "invalid_code" => {
-            show_code(&visit, StatusCode::UNAUTHORIZED, true, None)
+            let look = sessions::find_unfinished(&app.db, &app.sign_in_keys, &ticket).await?;
+            show_code(&visit, StatusCode::UNAUTHORIZED, true, None, look)
         }
         Err(Error::Refused(Refusal { code: "too_many_codes", kind: Refused::TooOften(seconds), .. })) => {
-            show_code(&visit, StatusCode::TOO_MANY_REQUESTS, false, Some(seconds))
-                .map(|page| retry_after(page, seconds))
+            let look = sessions::find_unfinished(&app.db, &app.sign_in_keys, &ticket).await?;
+            let page = show_code(&visit, StatusCode::TOO_MANY_REQUESTS, false, Some(seconds), look)?;
+            Ok(retry_after(page, seconds))
         }
         Err(Error::Refused(refusal)) if refusal.kind == Refused::Unauthenticated => {
             Ok(sign_in_again(&visit, Kind::SignInCode))
@@ -211,8 +217,14 @@ pub(super) async fn enter_code(visit: Visit, sent: Form) -> ApiResult<Response> 
     }
 }
 
-fn show_code(visit: &Visit, status: StatusCode, is_wrong: bool, wait: Option<u64>) -> ApiResult<Response> {
-    render::page(visit.words(""), "sign_in_code.html", status, context! { is_wrong, wait })
+fn show_code(
+    visit: &Visit,
+    status: StatusCode,
+    is_wrong: bool,
+    wait: Option<u64>,
+    look: Option<Look>,
+) -> ApiResult<Response> {
+    render::page(visit.words(""), "sign_in_code.html", status, context! { is_wrong, wait, ..shown(look) })
 }
 
 fn form(slug: &str, username: &str) -> Value {

@@ -72,7 +72,7 @@ fn again(visit: &Visit, signed_in: &SignedIn, error: Error, look: Value) -> ApiR
 /// How the caller's organization looks, and whether it leaves him a choice.
 async fn look(tx: &mut Tx, by: &Access<InPerson>) -> ApiResult<Value> {
     let organization = organizations::get(tx, None, &by.caller().organization_slug).await?;
-    let look = branding(&organization.name, &organization.branding);
+    let look = branding(&organization.name, &organization.slug, &organization.branding);
     Ok(context! { is_demanded => by.caller().must_enroll, ..look })
 }
 

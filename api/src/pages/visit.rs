@@ -11,6 +11,7 @@ use tenantry_shared::access::{InPerson, Origin};
 use tenantry_shared::error::FieldError;
 use tenantry_shared::saml::Browser;
 use tenantry_shared::sessions::{self, NewSession};
+use tenantry_shared::settings::{Branding, Logo, Look, find_look};
 use tenantry_shared::{Error, Refusal};
 
 use super::cookies::{Kind, is_token};
@@ -19,10 +20,6 @@ use super::{accent, render};
 use crate::app::App;
 use crate::auth::{SignedIn, origin};
 use crate::problem::{ApiResult, Problem};
-
-/// Logos are shown from data only: nothing is loaded from elsewhere.
-const LOGO_PREFIXES: [&str; 4] =
-    ["data:image/png;base64,", "data:image/jpeg;base64,", "data:image/webp;base64,", "data:image/svg+xml;base64,"];
 
 /// Who looks at a page, in which language, with what in hand.
 pub(super) struct Visit {
@@ -125,6 +122,12 @@ impl Visit {
         Kind::keep_company(response, self.https(), browser.expose());
     }
 
+    /// How the organization looks that someone has only named, if it shows itself to strangers.
+    pub(super) async fn look(&self, slug: &str) -> ApiResult<Value> {
+        let look = if slug.is_empty() { None } else { find_look(&self.app.db, slug, &self.app.platform_slug).await? };
+        Ok(shown(look))
+    }
+
     /// What came of a link. One that is none of ours counts against whoever sent it.
     pub(super) async fn of_link<T>(&self, outcome: Result<T, Error>) -> ApiResult<T> {
         Ok(self.app.of_link(&self.origin, outcome).await?)
@@ -189,13 +192,22 @@ pub(super) fn address(path: &str, query: &[(&str, &str)]) -> String {
 }
 
 /// How an organization looks: its own name for itself, its colour, its logo.
-pub(super) fn branding(name: &str, branding: &Json) -> Value {
-    let text = |key: &str| branding[key].as_str().map(str::trim).filter(|text| !text.is_empty());
+pub(super) fn branding(name: &str, slug: &str, branding: &Json) -> Value {
+    let Branding { name: own, color, logo, .. } = branding.clone().into();
+    let shown = |logo: Logo| {
+        let (width, height) = logo.shown();
+        context! { path => logo.path(slug), width, height, is_sign => logo.is_sign() }
+    };
     context! {
-        organization => text("name").unwrap_or(name),
-        accent => text("color").and_then(accent::digits),
-        logo => text("logo").filter(|logo| LOGO_PREFIXES.iter().any(|prefix| logo.starts_with(prefix))),
+        organization => own.as_deref().unwrap_or(name),
+        accent => color.as_deref().and_then(accent::digits),
+        logo => logo.map(shown),
     }
+}
+
+/// The same where it is known, and nothing where it is not.
+pub(super) fn shown(look: Option<Look>) -> Value {
+    look.map_or_else(|| context! {}, |look| branding(&look.name, &look.slug, &look.branding))
 }
 
 /// Wrong fields, each with a sentence in the reader's language, as templates take them.

@@ -32,7 +32,7 @@ pub(crate) struct UserFields {
     last_name: String,
     /// Both names.
     full_name: String,
-    /// Whether they may sign in; `true` if not given.
+    /// Whether they may sign in.
     is_active: bool,
     /// Whether they hold every permission in the organization.
     is_superuser: bool,

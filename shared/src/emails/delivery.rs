@@ -1,7 +1,6 @@
 //! The worker's side of a mail: what to send, as things stand now, and what came of it.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::Kind;
@@ -13,6 +12,7 @@ use crate::invitations;
 use crate::login_urls::{self, SignInPlace};
 use crate::outbox::Claim;
 use crate::saml;
+use crate::settings::Branding;
 use crate::users;
 
 /// A mail with all that is needed to render it, less the links' secrets, which the worker mints.
@@ -24,12 +24,12 @@ pub struct Outgoing {
     pub to_address: String,
     /// In which language.
     pub locale: String,
-    /// The organization's name.
+    /// What the organization calls itself, or else its name.
     pub organization_name: String,
     /// Its slug, for links to the sign-in.
     pub organization_slug: String,
-    /// `{name, color, logo, reply_to}`, each optional.
-    pub branding: Value,
+    /// How it looks.
+    pub branding: Branding,
     /// What it says.
     pub content: Content,
 }
@@ -279,14 +279,15 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
     )
     .fetch_one(tx.connection())
     .await?;
+    let branding = Branding::from(row.branding);
     Ok(content.filter(|_| status == "sending").map_or(Loaded::Nothing, |content| {
         Loaded::Send(Box::new(Outgoing {
             id,
             to_address: row.to_address,
             locale: row.locale,
-            organization_name: row.organization_name,
+            organization_name: branding.name.clone().unwrap_or(row.organization_name),
             organization_slug: row.organization_slug,
-            branding: row.branding,
+            branding,
             content,
         }))
     }))

@@ -14,6 +14,7 @@ use crate::secret::{Link, LinkKind, Links};
 #[expect(missing_docs, reason = "as in the organization and the invitation")]
 pub struct OptOutPreview {
     pub organization_name: String,
+    pub organization_slug: String,
     pub branding: Value,
     pub invitee_identifier: String,
     pub locale: String,
@@ -30,7 +31,7 @@ fn link_dead() -> Refusal {
 async fn find(tx: &mut Tx, link: &Link) -> Result<OptOutPreview> {
     sqlx::query_as!(
         OptOutPreview,
-        "select o.name as organization_name, o.branding, i.invitee_identifier, i.locale
+        "select o.name as organization_name, o.slug as organization_slug, o.branding, i.invitee_identifier, i.locale
          from invitations i join organizations o on o.organization_id = i.organization_id
          where i.organization_id = $1 and i.id = $2 and o.deleted_at is null",
         tx.organization_id() as OrganizationId,

@@ -29,6 +29,7 @@ pub struct HandOver {
 #[expect(missing_docs, reason = "as in the organization and the user")]
 pub struct Preview {
     pub organization_name: String,
+    pub organization_slug: String,
     pub branding: Value,
     pub email: String,
     pub name: String,
@@ -85,8 +86,8 @@ struct Carried {
 async fn get_carried(tx: &mut Tx, token: &Token) -> Result<Carried> {
     let row = sqlx::query!(
         r#"select u.id as "user_id: UserId", u.email, trim(concat(u.first_name, ' ', u.last_name)) as "name!",
-                  s.id as "session_id: SessionId", s.expires_at, o.name as organization_name, o.branding,
-                  coalesce(u.preferences ->> 'lang', o.locale) as "locale!"
+                  s.id as "session_id: SessionId", s.expires_at, o.name as organization_name, o.slug as organization_slug,
+                  o.branding, coalesce(u.preferences ->> 'lang', o.locale) as "locale!"
            from session_tokens t
            join sessions s on s.organization_id = t.organization_id and s.id = t.session_id
            join users u on u.organization_id = s.organization_id and u.id = s.user_id
@@ -103,6 +104,7 @@ async fn get_carried(tx: &mut Tx, token: &Token) -> Result<Carried> {
     .ok_or_else(dead)?;
     let shown = Preview {
         organization_name: row.organization_name,
+        organization_slug: row.organization_slug,
         branding: row.branding,
         email: row.email,
         name: row.name,

@@ -15,7 +15,7 @@ pub use authenticate::authenticate;
 pub use hand_over::{HandOver, Preview, hand_over, preview_hand_over, take_over};
 pub use list::{Session, end, list};
 pub use login::{Credentials, Door, login};
-pub use steps::{Entry, SignInKeys, finish, is_unfinished};
+pub use steps::{Entry, SignInKeys, find_unfinished, finish};
 pub(crate) use steps::{begin_with, sign_in_again};
 
 use crate::access::{Access, Actor, Caller, Credential, InPerson};

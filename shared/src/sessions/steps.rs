@@ -11,6 +11,7 @@ use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
 use crate::seal::{Purpose, Seals};
 use crate::secret::SecretKeys;
+use crate::settings::Look;
 use crate::ticket::{Ticket, TicketKind, Tickets};
 use crate::totp;
 
@@ -72,12 +73,12 @@ pub async fn finish(door: &Door<'_>, ticket: &str, code: &str, origin: Origin) -
     Ok(entry)
 }
 
-/// Whether such a ticket is still good, for the page that asks for the code. Changes nothing.
-pub async fn is_unfinished(db: &Db, keys: &SignInKeys, ticket: &str) -> Result<bool> {
-    let Some(ticket) = Ticket::read(&keys.tickets, TicketKind::Code, ticket) else { return Ok(false) };
+/// How the organization of such a ticket looks, for the page that asks for the code; none if it is not good any more. Changes nothing.
+pub async fn find_unfinished(db: &Db, keys: &SignInKeys, ticket: &str) -> Result<Option<Look>> {
+    let Some(ticket) = Ticket::read(&keys.tickets, TicketKind::Code, ticket) else { return Ok(None) };
     match begin_with(db, keys, TicketKind::Code, &ticket, Origin::default()).await {
-        Ok(_) => Ok(true),
-        Err(crate::Error::Refused(_)) => Ok(false),
+        Ok((mut tx, _)) => Look::of(&mut tx).await.map(Some),
+        Err(crate::Error::Refused(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -6,10 +6,12 @@ mod walls;
 use std::collections::BTreeMap;
 
 use harness::{Caller, Database, PASSWORD, TestApp};
+use image::ImageFormat;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::frame::{OPEN, operations};
+use crate::logos::picture;
 use crate::saml_connections::connect;
 
 /// Stands in everything that the victim owns, and must stand in no answer to anyone else.
@@ -51,6 +53,7 @@ impl Two {
             someone.patch("/analysts/current", json!({ "consent_given": true })).await.ok();
             someone.post("/usage/increment", json!({})).await.ok();
         }
+        victim.call(Method::PUT, "/settings/logo").body("image/png", logo()).await.ok();
         victim.post("/saml/keys", json!({ "common_name": MARK, "key_size": 2048 })).await.created();
         connect(&victim, json!({ "name": MARK, "domains": [format!("{MARK}.example")] })).await;
         app.settle().await;
@@ -162,7 +165,10 @@ fn example(document: &Value, schema: &Value, name: &str, two: &Two) -> Value {
 
 fn body(document: &Value, operation: &Value, two: &Two) -> Option<Value> {
     let content = operation["requestBody"]["content"].as_object()?;
-    let (_, media) = content.iter().next().expect("a body has a type");
+    let (kind, media) = content.iter().next().expect("a body has a type");
+    if kind.starts_with("image/") {
+        return Some(json!(kind));
+    }
     let mut body = example(document, &media["schema"], "body", two);
     if operation["operationId"] == "create_invitations" {
         body = json!([{ "invitee_identifier": "somebody@example.com", "user_groups": [two.id("user_groups")] }]);
@@ -204,9 +210,15 @@ fn tenant_operations(document: &Value) -> Vec<(Method, String, Value)> {
     all
 }
 
+fn logo() -> Vec<u8> {
+    picture(32, 32, ImageFormat::Png)
+}
+
 async fn send(caller: &Caller, method: &Method, path: &str, body: Option<&Value>) -> harness::Answer {
     let call = caller.call(method.clone(), path);
     let answer = match body {
+        // A body that is no JSON stands for a picture of this type.
+        Some(Value::String(kind)) => call.body(kind, logo()).await,
         Some(body) => call.json(body.clone()).await,
         None => call.await,
     };

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use serde_json::Value;
 use tenantry_shared::Result;
 use tenantry_shared::email_address::{masked, shown};
 use tenantry_shared::emails::{self, Content, Loaded, Outgoing, Verdict};
@@ -11,13 +10,14 @@ use tenantry_shared::ids::EmailId;
 use tenantry_shared::login_urls::SignInPlace;
 use tenantry_shared::outbox::Claim;
 use tenantry_shared::secret::LinkKind;
+use tenantry_shared::settings;
 use tenantry_shared::tenant::Tenant;
 use uuid::Uuid;
 
 use crate::Worker;
 use crate::mail::{
     self, AccountExpiringMail, Branding, CertificateExpiringMail, Context, InvitationAcceptedMail,
-    InvitationBouncedMail, InvitationDeclinedMail, InvitationMail, InvitationReminderMail, LoginUrlMail, Mail,
+    InvitationBouncedMail, InvitationDeclinedMail, InvitationMail, InvitationReminderMail, LoginUrlMail, Logo, Mail,
     PasswordChangedMail, PasswordResetMail, PasswordSetMail, Place, SecondFactorEnabledMail, SecondFactorRemovedMail,
     SendError, Turn, WelcomeMail, WelcomeToSignInMail,
 };
@@ -77,7 +77,7 @@ async fn send(worker: &Worker, claim: &Claim, outgoing: &Outgoing, turn: Turn<'_
 
 fn compose(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Result<mail::Message, String> {
     let of_none = matches!(outgoing.content, Content::LoginUrl { .. });
-    let branding = |name: &str| outgoing.branding.get(name).and_then(Value::as_str).map(str::to_owned);
+    let look = &outgoing.branding;
     let context = Context {
         locale: outgoing.locale.clone(),
         branding: if of_none {
@@ -85,10 +85,10 @@ fn compose(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Result<mail
             Branding { name: sender_name(worker), ..Branding::default() }
         } else {
             Branding {
-                name: branding("name").unwrap_or_else(|| outgoing.organization_name.clone()),
-                color: branding("color"),
-                logo_url: branding("logo"),
-                reply_to: branding("reply_to"),
+                name: outgoing.organization_name.clone(),
+                color: look.color.clone(),
+                logo: look.logo.as_ref().map(|logo| logo_of(worker, outgoing, logo)),
+                reply_to: look.reply_to.clone(),
             }
         },
         public_url: worker.public_url.join(""),
@@ -99,6 +99,13 @@ fn compose(worker: &Worker, tenant: &Tenant, outgoing: &Outgoing) -> Result<mail
     let reply_to = context.branding.reply_to.as_deref();
     let now = worker.db.clock().now();
     mail::message(rendered, &worker.from, &outgoing.to_address, reply_to, &message_id, now).map_err(|e| e.to_string())
+}
+
+/// An image that the reader's program asks us for, or doesn't.
+fn logo_of(worker: &Worker, outgoing: &Outgoing, logo: &settings::Logo) -> Logo {
+    let (width, height) = logo.shown();
+    let url = worker.public_url.join(&logo.path(&outgoing.organization_slug));
+    Logo { url, width, height, is_sign: logo.is_sign() }
 }
 
 /// What the service calls itself where it speaks for no organization: the name in `From`, or its host.

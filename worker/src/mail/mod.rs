@@ -24,6 +24,6 @@ pub use self::{
         WelcomeToSignInMail,
     },
     message::{MessageError, SenderError, message, sender},
-    render::{Branding, Context, RenderError, Rendered, render},
+    render::{Branding, Context, Logo, RenderError, Rendered, render},
     transport::{Accepted, SendError, SmtpTransport, SmtpUrlError, Turn},
 };

@@ -8,7 +8,6 @@ use minijinja::{
 };
 use tenantry_shared::text::single_line;
 use textwrap::{Options, WordSeparator, WordSplitter};
-use url::Url;
 
 use super::{
     catalogue::{Catalogue, MissingString, Piece, pieces},
@@ -41,10 +40,23 @@ pub struct Branding {
     pub name: String,
     /// `#rrggbb`; anything else is as good as none, and becomes our own.
     pub color: Option<String>,
-    /// An image that stands beside the name: `https` only, as mail clients load nothing else.
-    pub logo_url: Option<String>,
+    /// Stands in place of the name, or beside it.
+    pub logo: Option<Logo>,
     /// Where answers go; see [`message`](super::message()).
     pub reply_to: Option<String>,
+}
+
+/// An image that we serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logo {
+    /// Where.
+    pub url: String,
+    /// In pixels, as it is shown.
+    pub width: u32,
+    /// In pixels, as it is shown.
+    pub height: u32,
+    /// Whether the name has to stand beside it.
+    pub is_sign: bool,
 }
 
 /// A mail, ready to be put into an envelope.
@@ -153,13 +165,14 @@ pub fn render(mail: &Mail, context: &Context) -> Result<Rendered, RenderError> {
 
 fn common_values(context: &Context, catalogue: &'static Catalogue) -> Value {
     let theme = Theme::of(context.branding.color.as_deref());
-    let is_loadable = |url: &&str| Url::parse(url).is_ok_and(|url| url.scheme() == "https");
     context! {
         t => Value::from_function(move |state: &mut State, key: &str, values: Kwargs| {
             translate(catalogue, state, key, &values)
         }),
         brand => &context.branding.name,
-        logo_url => context.branding.logo_url.as_deref().filter(is_loadable),
+        logo => context.branding.logo.as_ref().map(|logo| {
+            context! { url => &*logo.url, width => logo.width, height => logo.height, is_sign => logo.is_sign }
+        }),
         public_url => context.public_url.trim_end_matches('/'),
         theme => context! {
             brand => theme.brand,

@@ -1,7 +1,12 @@
-//! Settings: what an organization decides for all of its people.
+//! Settings: what an organization decides for all of its people, and how it looks.
+
+mod branding;
+mod logo;
+mod picture;
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
+use sqlx::types::Json;
 
 use crate::access::{Access, ChangeOrganization};
 use crate::audit::Event;
@@ -10,6 +15,10 @@ use crate::emails::check_locale;
 use crate::error::{Check, Refusal, Result, on_constraint};
 use crate::ids::OrganizationId;
 use crate::{personal_access_tokens, saml, totp};
+
+pub use branding::{Branding, BrandingPatch, Logo, Look, find_look};
+pub use logo::{StoredLogo, delete_logo, find_logo, put_logo};
+pub use picture::{LARGEST as LARGEST_LOGO, Picture};
 
 /// The settings of an organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +34,9 @@ pub struct Settings {
     pub sso_required_from: Option<DateTime<Utc>>,
     /// The name of a [`LoginDiscovery`].
     pub login_discovery: String,
+    pub branding: Json<Branding>,
+    /// For the addresses of what is public.
+    pub slug: String,
     pub version: i64,
 }
 
@@ -61,6 +73,7 @@ pub struct SettingsPatch {
     pub sso_required: Option<bool>,
     pub sso_required_from: Option<Option<DateTime<Utc>>>,
     pub login_discovery: Option<LoginDiscovery>,
+    pub branding: Option<BrandingPatch>,
 }
 
 impl SettingsPatch {
@@ -79,6 +92,9 @@ impl SettingsPatch {
         let contradicts = self.sso_required == Some(false) && matches!(self.sso_required_from, Some(Some(_)));
         let message = "There is no time from which something is required that is not.";
         check.that(!contradicts, "sso_required_from", "contradiction", message);
+        if let Some(branding) = &self.branding {
+            branding.check(&mut check);
+        }
         check.done()
     }
 
@@ -104,6 +120,11 @@ impl SettingsPatch {
             login_discovery: self
                 .login_discovery
                 .map_or_else(|| old.login_discovery.clone(), |way| way.name().to_owned()),
+            branding: self
+                .branding
+                .as_ref()
+                .map_or_else(|| old.branding.clone(), |patch| Json(patch.applied_to(&old.branding))),
+            slug: old.slug.clone(),
             version: old.version,
         }
     }
@@ -117,9 +138,9 @@ pub async fn get(tx: &mut Tx, _by: &Access<ChangeOrganization>) -> Result<Settin
 async fn load(tx: &mut Tx) -> Result<Settings> {
     let settings = sqlx::query_as!(
         Settings,
-        "select invitation_validity, token_max_days, password_min_length, mfa_required, set_password_enabled, locale,
-                sso_required_from, login_discovery, version
-         from organizations where organization_id = $1",
+        r#"select invitation_validity, token_max_days, password_min_length, mfa_required, set_password_enabled, locale,
+                  sso_required_from, login_discovery, branding as "branding: Json<Branding>", slug, version
+           from organizations where organization_id = $1"#,
         tx.organization_id() as OrganizationId
     )
     .fetch_one(tx.connection())
@@ -137,16 +158,7 @@ pub async fn change(
     if_version: Option<i64>,
 ) -> Result<Settings> {
     patch.check()?;
-    let row = sqlx::query!(
-        "select name from organizations where organization_id = $1 for no key update",
-        tx.organization_id() as OrganizationId
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    let old = load(tx).await?;
-    if if_version.is_some_and(|version| version != old.version) {
-        return Err(Refusal::stale().into());
-    }
+    let (name, old) = lock(tx, if_version).await?;
     let new = patch.applied_to(&old, tx.now());
     if new == old {
         return Ok(old);
@@ -164,16 +176,31 @@ pub async fn change(
     store(tx, &new).await?;
     let is_lowered = new.token_max_days < old.token_max_days;
     let shortened = if is_lowered { personal_access_tokens::shorten_all(tx, new.token_max_days).await? } else { 0 };
-    let event = Event::new("settings.changed", "organization", tx.organization_id(), &row.name);
+    let event = Event::new("settings.changed", "organization", tx.organization_id(), &name);
     tx.audit(event.with(json!({ "changes": changes(&old, &new), "shortened_tokens": shortened }))).await?;
     load(tx).await
+}
+
+/// Locks the settings, and refuses unless they are those that were read. Answers the organization's name, too.
+async fn lock(tx: &mut Tx, if_version: Option<i64>) -> Result<(String, Settings)> {
+    let name = sqlx::query_scalar!(
+        "select name from organizations where organization_id = $1 for no key update",
+        tx.organization_id() as OrganizationId
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    let settings = load(tx).await?;
+    if if_version.is_some_and(|version| version != settings.version) {
+        return Err(Refusal::stale().into());
+    }
+    Ok((name, settings))
 }
 
 async fn store(tx: &mut Tx, new: &Settings) -> Result<()> {
     sqlx::query!(
         "update organizations set invitation_validity = $2, token_max_days = $3, password_min_length = $4,
              mfa_required = $5, set_password_enabled = $6, locale = $7, sso_required_from = $8, login_discovery = $9,
-             version = version + 1, updated_at = $10
+             branding = $10, version = version + 1, updated_at = $11
          where organization_id = $1",
         tx.organization_id() as OrganizationId,
         new.invitation_validity,
@@ -184,6 +211,7 @@ async fn store(tx: &mut Tx, new: &Settings) -> Result<()> {
         new.locale,
         new.sso_required_from,
         new.login_discovery,
+        json!(new.branding),
         tx.now()
     )
     .execute(tx.connection())
@@ -216,5 +244,9 @@ fn changes(old: &Settings, new: &Settings) -> serde_json::Value {
     note("locale", json!(old.locale), json!(new.locale));
     note("sso_required_from", json!(old.sso_required_from), json!(new.sso_required_from));
     note("login_discovery", json!(old.login_discovery), json!(new.login_discovery));
+    let (old, new) = (&old.branding, &new.branding);
+    note("branding.name", json!(old.name), json!(new.name));
+    note("branding.color", json!(old.color), json!(new.color));
+    note("branding.reply_to", json!(old.reply_to), json!(new.reply_to));
     changes.into()
 }
