@@ -58,9 +58,12 @@ impl Api {
         if_match_header: Header<Option<String>>,
         body: PictureIn,
     ) -> ApiResult<Found<SettingsOut>> {
-        let (mut tx, by) = app.enter::<ChangeOrganization>(&caller, &organization_slug).await?;
         let if_version = if_match(if_match_header.0.as_deref())?;
+        let (tx, _) = app.enter::<ChangeOrganization>(&caller, &organization_slug).await?;
+        // Drawing takes a while: no transaction waits for it.
+        tx.commit().await?;
         let picture = Picture::read(body.bytes()).await?;
+        let (mut tx, by) = app.enter::<ChangeOrganization>(&caller, &organization_slug).await?;
         let settings = settings::put_logo(&mut tx, &by, &picture, if_version).await?;
         tx.commit().await?;
         Ok(Found::<SettingsOut>::of(settings, &app))

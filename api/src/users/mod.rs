@@ -180,8 +180,8 @@ impl Api {
     /// Change or delete many users
     ///
     /// Each is held to the rules of the single call, and what fails for one spoils no other: its `code` says why. The answer
-    /// is 200 even then. `change_field` takes what `change_user` does; the list is `user_groups`. Users lie in no folder. A value
-    /// that is wrong by itself is 400, and nothing is done.
+    /// is 200 even then. `change_field` takes what `change_user` does, but no password; the list is `user_groups`. Users lie in no folder.
+    /// A value that is wrong by itself is 400, and nothing is done.
     #[oai(path = "/orgs/:organization_slug/users/batch-action", method = "post", operation_id = "batch_users")]
     async fn batch(
         &self,

@@ -9,6 +9,7 @@ use image::codecs::png::PngEncoder;
 use image::imageops::{FilterType, resize};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbaImage};
+use tokio::sync::Semaphore;
 
 use super::branding::fit;
 use crate::error::{Error, Refusal, Result};
@@ -19,6 +20,8 @@ pub const LARGEST: usize = 256 * 1024;
 const SIDES: std::ops::RangeInclusive<u32> = 16..=2048;
 /// What drawing one may take: the largest in 16 bits a colour, and what its decoder needs beside it.
 const MEMORY: u64 = 64 * 1024 * 1024;
+/// So many are drawn at a time, however many are sent: it is the memory of this process that they take.
+static DESKS: Semaphore = Semaphore::const_new(2);
 /// Three dots for each pixel of the place it is shown in, for the finest screens: more would only make mails slow.
 const KEPT: (u32, u32) = (720, 144);
 
@@ -33,7 +36,11 @@ pub struct Picture {
 impl Picture {
     /// Reads a PNG, JPEG or WebP, whatever it was called. Of one that moves, the first frame.
     pub async fn read(bytes: Vec<u8>) -> Result<Self> {
-        let read = move || read(&bytes);
+        let desk = DESKS.acquire().await.map_err(|e| Error::Internal(e.to_string()))?;
+        let read = move || {
+            let _desk = desk;
+            read(&bytes)
+        };
         let read = tokio::task::spawn_blocking(read).await.map_err(|e| Error::Internal(e.to_string()))?;
         Ok(read?)
     }
