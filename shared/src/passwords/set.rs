@@ -34,7 +34,7 @@ pub async fn set(
 }
 
 /// The hash of a password for someone else, in the named field of a request, held to the policy. Hashing takes a while, so no
-/// transaction is held open: [`set_hashed`] looks again.
+/// transaction is held open: whoever stores it looks again.
 pub async fn hash_for(
     hasher: &Hasher,
     mut tx: Tx,
