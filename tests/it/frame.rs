@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::{StreamExt, stream};
 use harness::{Caller, TestApp, repository};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -311,13 +310,10 @@ async fn a_cursor_that_is_not_of_this_list_is_refused() {
     app.finish().await;
 }
 
-/// Makes users `{prefix}000@example.com` and so on. Not all at once: they wait for each other, and who waits too long is told
-/// to come again.
+/// Makes users `{prefix}000@example.com` and so on.
 async fn make_users(admin: &Caller, prefix: &str, numbers: std::ops::Range<usize>) {
-    let make = |n| admin.post("/users", json!({ "email": format!("{prefix}{n:03}@example.com") })).into_future();
-    let mut answers = stream::iter(numbers.map(make)).buffer_unordered(8);
-    while let Some(answer) = answers.next().await {
-        answer.created();
+    for n in numbers {
+        admin.post("/users", json!({ "email": format!("{prefix}{n:03}@example.com") })).await.created();
     }
 }
 
