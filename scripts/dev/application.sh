@@ -17,10 +17,10 @@ choose_application_ports() {
 }
 
 # Always the whole workspace: a part of it alone would be built with other features of its dependencies.
-build() {
+build() { # [--release]
   TARGET=$(cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
   export SQLX_OFFLINE=true
-  run_logged "Building (the first time takes some minutes)" build cargo build --workspace --locked
+  run_logged "Building (the first time takes some minutes)" build cargo build --workspace --locked "$@"
 }
 
 # The configuration of every Tenantry process; secrets travel in the environment, never on a command line.

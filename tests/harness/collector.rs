@@ -25,6 +25,8 @@ pub struct TracedSpan {
     pub span_id: String,
     /// In hexadecimal; empty for a root.
     pub parent_id: String,
+    /// When it began and when it ended, in nanoseconds since 1970.
+    pub time: std::ops::Range<u64>,
     /// Whether its status is an error.
     pub is_error: bool,
     /// All that it and its resource say, in one text.
@@ -133,6 +135,7 @@ fn spans(request: ExportTraceServiceRequest) -> Vec<TracedSpan> {
                 trace_id: hex(&span.trace_id),
                 span_id: hex(&span.span_id),
                 parent_id: hex(&span.parent_span_id),
+                time: span.start_time_unix_nano..span.end_time_unix_nano,
                 is_error: span.status.as_ref().is_some_and(|status| status.code == 2),
                 whole: format!("{resource:?} {span:?}"),
                 attributes: span.attributes,

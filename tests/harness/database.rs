@@ -179,7 +179,12 @@ impl Database {
 
     /// One in a server of the test's own.
     pub async fn on(server: &PostgresServer) -> Self {
-        let database = Self::of(server.url(), "tenantry".to_owned(), false);
+        Self::named_on(server, "tenantry").await
+    }
+
+    /// The same of another name, beside it.
+    pub async fn named_on(server: &PostgresServer, name: &str) -> Self {
+        let database = Self::of(server.url(), name.to_owned(), false);
         let mut connection = superuser(&database.server, None).connect().await.expect("our own server answers");
         execute(&mut connection, &format!("create database {}", database.name)).await;
         let _ = connection.close().await;

@@ -1,4 +1,4 @@
-//! A Postgres that a test may kill.
+//! A Postgres of one's own: to be killed, or to be measured.
 
 use std::os::unix::fs::chown;
 use std::path::Path;
@@ -14,6 +14,11 @@ use crate::processes::{command, free_port, run_to_end, signal};
 use crate::required;
 use crate::wait::eventually_within;
 
+/// A commit must outlive the process, not the machine: without `fsync`, but with `synchronous_commit`.
+const LIKE_A_PROCESS: &[&str] = &["fsync=off"];
+/// A commit must be on the disk, as it comes out of the box; and statements can be counted.
+const LIKE_PRODUCTION: &[&str] = &["shared_preload_libraries=pg_stat_statements"];
+
 /// A server of one's own: its data outlive its processes, as they would on a disk.
 #[derive(Debug)]
 pub struct PostgresServer {
@@ -21,14 +26,24 @@ pub struct PostgresServer {
     child: Option<Child>,
     /// Who it runs as; root may not.
     user: Option<(u32, u32)>,
+    settings: &'static [&'static str],
     folder: Folder,
 }
 
 impl PostgresServer {
     /// Starts one, empty.
     pub async fn start() -> Self {
-        let mut server =
-            Self { port: free_port(), child: None, user: other_user().await, folder: Folder::new("postgres") };
+        Self::start_with(LIKE_A_PROCESS).await
+    }
+
+    /// The same with every commit on the disk before it is acknowledged, and with `pg_stat_statements` loaded: to be measured.
+    pub async fn start_durable() -> Self {
+        Self::start_with(LIKE_PRODUCTION).await
+    }
+
+    async fn start_with(settings: &'static [&'static str]) -> Self {
+        let (user, folder) = (other_user().await, Folder::new("postgres"));
+        let mut server = Self { port: free_port(), child: None, user, settings, folder };
         if let Some((user, group)) = server.user {
             chown(&server.folder.0, Some(user), Some(group)).expect("root may give a folder away");
         }
@@ -82,8 +97,8 @@ impl PostgresServer {
         self.kill().await;
         let options: PgConnectOptions = self.url().as_str().parse().expect("our own URL");
         let port = self.port.to_string();
-        // A commit must outlive the process, not the machine: without `fsync`, but with `synchronous_commit`.
-        let settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "max_connections=100"];
+        let always = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=100"];
+        let settings = [&always, self.settings].concat();
         let deadline = Duration::from_secs(60);
         let child = std::cell::RefCell::new(None::<Child>);
         eventually_within(deadline, "Postgres to answer", || async {

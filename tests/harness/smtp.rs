@@ -185,6 +185,23 @@ impl Smtp {
         crate::eventually(&what, || async { (self.hanging() >= count).then_some(()) }).await;
     }
 
+    /// How many mails were taken.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.state().mails.len()
+    }
+
+    /// Waits until so many were taken, and returns at that moment.
+    pub async fn until_taken(&self, count: usize) {
+        loop {
+            let changed = self.server.changed.notified();
+            if self.count() >= count {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Every mail that was taken, oldest first.
     #[must_use]
     pub fn mails(&self) -> Vec<Mail> {
