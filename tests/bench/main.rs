@@ -5,11 +5,13 @@ mod acs;
 mod bare;
 mod batch;
 mod current_user;
+mod growth;
 mod idle;
 mod invitation;
 mod load;
 mod login;
 mod permission_check;
+mod processes;
 mod report;
 mod usage;
 mod users_list;
@@ -59,6 +61,8 @@ enum Row {
     Invitation,
     Acs,
     Idle,
+    Processes,
+    Growth,
 }
 
 impl Row {
@@ -72,6 +76,8 @@ impl Row {
             Self::Invitation => invitation::measure(effort).await,
             Self::Acs => acs::measure(effort).await,
             Self::Idle => idle::measure(effort).await,
+            Self::Processes => processes::measure(effort).await,
+            Self::Growth => growth::measure(effort).await,
         }
     }
 }

@@ -26,9 +26,9 @@ insert into role_assignment_folders (organization_id, role_assignment_id, folder
 select organization_id, assignment_id, root from born;
 
 create temporary table people as
-    select coalesce(o.id, own.id) as organization_id, n, gen_random_uuid() as id, md5('u' || n) as m
-    from own cross join generate_series(1, {people}) n
-    left join others o on n % {every} <> 0 and o.n = n % greatest({others}, 1) + 1;
+    select coalesce(o.id, own.id) as organization_id, p.n, gen_random_uuid() as id, md5('u' || p.n) as m
+    from own cross join generate_series(1, {people}) p(n)
+    left join others o on p.n % {every} <> 0 and o.n = p.n % greatest({others}, 1) + 1;
 insert into users (organization_id, id, number, username, email, username_key, email_key, first_name, last_name, date_joined, updated_at)
 select organization_id, id, 1000000 + n, m, m || '@example.com', m, m || '@example.com', 'Bob', m, now(), now() from people order by n;
 insert into user_group_members (organization_id, user_group_id, user_id)

@@ -12,7 +12,8 @@ const PEOPLE: u32 = 1_000_000;
 /// Of acme.
 const OWN: u32 = 1_000;
 
-async fn fill(tenantry: &Processes, others: u32, people: u32) -> Caller {
+/// Makes acme, with [`OWN`] people, and others around it.
+pub(crate) async fn fill(tenantry: &Processes, others: u32, people: u32) -> Caller {
     let admin = tenantry.administrator_of("acme").await;
     let sql = include_str!("organizations.sql")
         .replace("{others}", &others.to_string())

@@ -232,7 +232,7 @@ pub struct Processes {
     metrics: [u16; 2],
     api: Option<Child>,
     worker: Option<Child>,
-    other_workers: Vec<Child>,
+    others: Vec<Child>,
     folder: Folder,
     more: Vec<(String, String)>,
     /// Its Redis.
@@ -268,7 +268,7 @@ impl Processes {
             metrics: [free_port(), free_port()],
             api: None,
             worker: None,
-            other_workers: Vec::new(),
+            others: Vec::new(),
             folder: Folder::new("processes"),
             more: Vec::new(),
             redis,
@@ -343,14 +343,31 @@ impl Processes {
 
     /// Starts another worker beside the one that [`Processes::kill`] knows, and does not wait for it.
     pub fn start_another_worker(&mut self) {
-        let mut flags = common_flags(&self.address.database, &self.redis.url(), &self.namespace, &self.address.url);
-        flags.extend(worker_flags(&self.smtp_url));
-        flags.push(("metrics-addr", "127.0.0.1:0".into()));
-        let log = OpenOptions::new().create(true).append(true).open(self.log_file(Which::Worker)).expect("a log file");
-        let mut command = command(Which::Worker.path(), Some(log));
-        command.arg(Which::Worker.subcommand());
-        command.envs(flags.iter().map(|(name, value)| (name.to_uppercase().replace('-', "_"), value)));
-        self.other_workers.push(command.spawn().expect("our own binary starts"));
+        let mut environment = self.environment(Which::Worker);
+        environment.push(("METRICS_ADDR".into(), "127.0.0.1:0".into()));
+        self.start_another(Which::Worker, environment);
+    }
+
+    /// Starts another API beside that, on the same database and Redis, and waits until it serves. Its address.
+    pub async fn start_another_api(&mut self) -> String {
+        let address = format!("127.0.0.1:{}", free_port());
+        let mut environment = self.environment(Which::Api);
+        environment.push(("METRICS_ADDR".into(), "127.0.0.1:0".into()));
+        environment.push(("LISTEN_ADDR".into(), address.clone()));
+        self.start_another(Which::Api, environment);
+        let (url, http) = (format!("http://{address}"), self.address.http.clone());
+        eventually_within(Duration::from_secs(20), "another API to serve", || async {
+            http.get(format!("{url}/livez")).send().await.is_ok_and(|answer| answer.status().is_success()).then_some(())
+        })
+        .await;
+        url
+    }
+
+    fn start_another(&mut self, which: Which, environment: Vec<(String, String)>) {
+        let log = OpenOptions::new().create(true).append(true).open(self.log_file(which)).expect("a log file");
+        let mut command = command(which.path(), Some(log));
+        command.arg(which.subcommand()).envs(environment);
+        self.others.push(command.spawn().expect("our own binary starts"));
     }
 
     /// Runs a command of the worker's binary to its end, on this database: its exit code, and all that it wrote.
