@@ -50,7 +50,10 @@ impl App {
 
     /// The same in the caller's own organization, where the path names none.
     pub(crate) async fn enter_own<P: Permit>(&self, caller: &SignedIn) -> ApiResult<(Tx, Access<P>)> {
-        let mut tx = self.db.begin(&caller.caller.tenant, caller.caller.actor(), caller.origin.clone()).await?;
+        let mut tx = match caller.take_begun() {
+            Some(begun) => begun,
+            None => self.db.begin(&caller.caller.tenant, caller.caller.actor(), caller.origin.clone()).await?,
+        };
         let access = caller.caller.may::<P>(&mut tx).await?;
         Ok((tx, access))
     }

@@ -1,11 +1,14 @@
 //! The credential of a request.
 
-use poem::http::header;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use poem::http::{Method, header};
 use poem::{Body, FromRequest, Request, RequestBody, Result};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde_json::Value;
 use tenantry_shared::access::{Caller, Origin};
+use tenantry_shared::db::Tx;
 use tenantry_shared::{Refusal, sessions};
 
 use crate::app::App;
@@ -18,6 +21,24 @@ use crate::problem::Problem;
 pub(crate) struct SignedIn {
     pub(crate) caller: Caller,
     pub(crate) origin: Origin,
+    /// What was begun to look at the credential, where the request only reads.
+    begun: Begun,
+}
+
+/// A unit of work that whoever takes it first goes on with.
+#[derive(Clone, Debug, Default)]
+struct Begun(Arc<Mutex<Option<Tx>>>);
+
+impl SignedIn {
+    /// One who has a unit of work begun for each thing that he does.
+    pub(crate) fn new(caller: Caller, origin: Origin) -> Self {
+        Self { caller, origin, begun: Begun::default() }
+    }
+
+    /// What was begun already, for the first who asks: it only reads.
+    pub(crate) fn take_begun(&self) -> Option<Tx> {
+        self.begun.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 const SCHEME: &str = "token";
@@ -135,12 +156,14 @@ async fn resolve(request: &Request) -> Result<SignedIn> {
         .map(|(_, token)| token.trim())
         .ok_or_else(|| Problem::from(sessions::not_signed_in()))?;
     let app: &App = request.data().ok_or_else(|| Problem::internal(&"the app is missing"))?;
-    let caller = sessions::authenticate(&app.db, token).await.map_err(Problem::from)?;
+    let (caller, tx) = sessions::authenticate(&app.db, token, origin(request)).await.map_err(Problem::from)?;
     let span = tracing::Span::current();
     span.record("organization", &caller.organization_slug);
     span.record("actor", tracing::field::display(caller.user_id));
     demand_its_tenant(request)?;
-    Ok(SignedIn { caller, origin: origin(request) })
+    // Where there is a body to wait for, no connection waits with us.
+    let begun = Begun(Arc::new(Mutex::new(Some(tx).filter(|_| request.method() == Method::GET))));
+    Ok(SignedIn { begun, ..SignedIn::new(caller, origin(request)) })
 }
 
 /// Refuses a request whose `X-Tenant`, where it is sent below an organization, is not that organization's slug.

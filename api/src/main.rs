@@ -14,6 +14,9 @@ use tenantry_shared::reseal::{self, Resealed};
 use tenantry_shared::saml;
 use tenantry_shared::telemetry::{self, Telemetry};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const NAME: &str = "tenantry-api";
 
 /// The accounts service that a B2B product runs beside itself.

@@ -2,7 +2,7 @@
 
 pub(crate) mod own;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use poem::http::StatusCode;
@@ -11,9 +11,9 @@ use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 use secrecy::SecretString;
-use tenantry_shared::access::{InPerson, Oneself, Permission, list_grants};
+use tenantry_shared::access::{InPerson, Oneself, Permission, look_at_standing};
 use tenantry_shared::sessions::{self, Credentials, Entry, NewSession};
-use tenantry_shared::{folders, organizations, users};
+use tenantry_shared::users;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -206,33 +206,30 @@ impl Api {
         organization_slug: Path<String>,
     ) -> ApiResult<Json<CurrentUser>> {
         let (mut tx, by) = app.enter::<Oneself>(&caller, &organization_slug).await?;
-        let (user, names) = users::current(&mut tx, &by).await?;
-        let organization = organizations::get(&mut tx, None, &caller.caller.organization_slug).await?;
-        let root = folders::get_root(&mut tx).await?;
-        let grants = list_grants(&mut tx, by.caller()).await?;
+        let user = users::current(&mut tx, &by).await?;
+        let standing = look_at_standing(&mut tx, by.caller()).await?;
         tx.commit().await?;
 
-        let mut by_folder: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for grant in grants {
-            by_folder.entry(grant.folder_id.to_string()).or_default().push(grant.permission);
-        }
-        let mut permissions: Vec<String> = by_folder.values().flatten().cloned().collect();
-        permissions.sort_unstable();
-        permissions.dedup();
-        let is_admin = by_folder.get(&root.to_string()).is_some_and(|held| held.len() == Permission::ALL.len());
+        let permissions: BTreeSet<String> = standing.grants.values().flatten().cloned().collect();
+        let at_root = standing.grants.get(&standing.root_folder.to_string());
+        let is_admin = at_root.is_some_and(|held| held.len() == Permission::ALL.len());
         Ok(Json(CurrentUser {
             actor_id: user.id,
             organization: OrganizationRef {
-                uuid: organization.organization_id,
-                name: organization.name,
-                slug: organization.slug,
+                uuid: standing.organization_id.into(),
+                name: standing.organization_name,
+                slug: standing.organization_slug,
             },
-            permissions,
-            domain_permissions: by_folder,
-            root_folder_id: root.into(),
+            permissions: permissions.into_iter().collect(),
+            domain_permissions: standing
+                .grants
+                .into_iter()
+                .map(|(at, held)| (at, held.into_iter().collect()))
+                .collect(),
+            root_folder_id: standing.root_folder.into(),
             preferences: Preferences(user.preferences.clone()),
             is_admin,
-            user: user.out(&View { names, app: *app, slug: &caller.caller.organization_slug }),
+            user: user.out(&View { names: standing.names, app: *app, slug: &caller.caller.organization_slug }),
         }))
     }
 }

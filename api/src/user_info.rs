@@ -74,7 +74,7 @@ impl Api {
         _client_id: Header<Option<String>>,
     ) -> ApiResult<Json<UserInfoOut>> {
         let (mut tx, by) = app.enter::<Oneself>(&caller, &organization_slug).await?;
-        let (user, _names) = users::current(&mut tx, &by).await?;
+        let user = users::current(&mut tx, &by).await?;
         let emm: Option<EnterpriseBindingOut> = enterprise_bindings::find(&mut tx, &by).await?.map(Into::into);
         tx.commit().await?;
         Ok(Json(UserInfoOut {

@@ -48,31 +48,42 @@ impl<'a> Event<'a> {
 impl Tx {
     /// Writes an event, by whoever acts in this unit of work.
     pub async fn audit(&mut self, event: Event<'_>) -> Result<()> {
-        let id: AuditEventId = self.new_id();
+        self.audit_all(&[event]).await
+    }
+
+    /// The same for many at once.
+    pub async fn audit_all(&mut self, events: &[Event<'_>]) -> Result<()> {
+        let ids: Vec<Uuid> = events.iter().map(|_| self.new_id::<AuditEventId>().into()).collect();
         let (actor_id, actor_name, credential) = match self.actor().clone() {
             Actor::User { id, name, credential } => (Some(id), name, credential.map(|c| c.to_string())),
             Actor::Anonymous => (None, "anonymous".into(), None),
             Actor::System(name) => (None, name.into(), None),
         };
         let origin = self.origin().clone();
+        let actions: Vec<&str> = events.iter().map(|event| event.action).collect();
+        let types: Vec<&str> = events.iter().map(|event| event.object_type).collect();
+        let object_ids: Vec<Option<Uuid>> = events.iter().map(|event| event.object_id).collect();
+        let names: Vec<Option<&str>> = events.iter().map(|event| event.object_name).collect();
+        let details: Vec<&Value> = events.iter().map(|event| &event.details).collect();
         sqlx::query!(
-            "insert into audit_events (organization_id, id, at, action, object_type, object_id, object_name, actor_id,
-                 actor_name, credential, client_address, client_id, request_id, details)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            "insert into audit_events (organization_id, at, actor_id, actor_name, credential, client_address, client_id, request_id,
+                 id, action, object_type, object_id, object_name, details)
+             select $1, $2, $3, $4, $5, $6, $7, $8, e.*
+             from unnest($9::uuid[], $10::text[], $11::text[], $12::uuid[], $13::text[], $14::jsonb[]) e",
             self.organization_id() as OrganizationId,
-            id as AuditEventId,
             self.now(),
-            event.action,
-            event.object_type,
-            event.object_id,
-            event.object_name,
             actor_id as Option<UserId>,
             actor_name,
             credential,
             origin.client_address,
             origin.client_id,
             origin.request_id,
-            event.details
+            &ids,
+            &actions as &[&str],
+            &types as &[&str],
+            &object_ids as &[Option<Uuid>],
+            &names as &[Option<&str>],
+            &details as &[&Value]
         )
         .execute(self.connection())
         .await?;

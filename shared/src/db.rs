@@ -19,6 +19,13 @@ use crate::tenant::Tenant;
 /// The migrations, embedded.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
+/// What holds in every session. To compile a statement takes longer than any of ours runs; and to plan one for its values, as
+/// Postgres else does again and again, longer than most: they look for rows by their keys, whatever the values.
+const OPTIONS: [(&str, &str); 4] =
+    [("statement_timeout", "30s"), ("timezone", "UTC"), ("jit", "off"), ("plan_cache_mode", "force_generic_plan")];
+/// Begins what only reads.
+const LOOK: &str = "begin isolation level repeatable read, read only";
+
 /// The pool, the clock, and the bell that wakes the relay. Clones share all three.
 #[derive(Clone, Debug)]
 pub struct Db {
@@ -36,7 +43,18 @@ impl Db {
             // Better a 503 now than a queue that nobody waits for.
             .acquire_timeout(Duration::from_secs(3))
             .idle_timeout(Duration::from_secs(300))
-            .connect_lazy_with(options.options([("statement_timeout", "30s"), ("timezone", "UTC")]));
+            // To ask a connection each time whether it is there still is a round trip more for each request. One that was used just
+            // now is; and if not, `begin` finds out.
+            .test_before_acquire(false)
+            .before_acquire(|connection, used| {
+                Box::pin(async move {
+                    if used.idle_for > Duration::from_millis(50) {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(options.options(OPTIONS));
         Ok(Self { pool, clock, wake_relay: Arc::default() })
     }
 
@@ -65,11 +83,34 @@ impl Db {
 
     /// Begins a unit of work for an organization, done by `actor`, coming from `origin`.
     pub async fn begin(&self, tenant: &Tenant, actor: Actor, origin: Origin) -> Result<Tx> {
+        self.begin_by("begin", tenant, actor, origin).await
+    }
+
+    /// The same for one that only reads, and sees the organization as it is at one moment. Postgres refuses it to write.
+    pub async fn look(&self, tenant: &Tenant, actor: Actor, origin: Origin) -> Result<Tx> {
+        let tx = self.begin_by(LOOK, tenant, actor, origin).await?;
+        Ok(Tx { only_reads: true, ..tx })
+    }
+
+    /// The same for one whose commit may reach the disk later, though never after that of any that follows it.
+    pub(crate) async fn begin_lightly(&self, tenant: &Tenant, actor: Actor, origin: Origin) -> Result<Tx> {
+        self.begin_by("begin; set local synchronous_commit = off", tenant, actor, origin).await
+    }
+
+    async fn begin_by(&self, begin: &str, tenant: &Tenant, actor: Actor, origin: Origin) -> Result<Tx> {
         // One round trip: the tenant rides on the `begin`. A UUID needs no quoting.
-        let begin = format!("begin; set local tenantry.organization_id = '{}'", tenant.id());
-        let inner = self.pool.begin_with(AssertSqlSafe(begin)).await?;
+        let begin = format!("{begin}; set local tenantry.organization_id = '{}'", tenant.id());
+        let mut others = self.pool.options().get_max_connections();
+        let inner = loop {
+            match self.pool.begin_with(AssertSqlSafe(begin.as_str().to_owned())).await {
+                // Postgres has ended this connection, and perhaps each of those that wait.
+                Err(error) if is_gone(&error) && others > 0 => others -= 1,
+                begun => break begun?,
+            }
+        };
         Ok(Tx {
             inner,
+            only_reads: false,
             tenant: tenant.clone(),
             now: self.clock.now(),
             actor,
@@ -88,6 +129,16 @@ impl Db {
     /// Closes the pool, after what is under way.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// Whether a connection has ended that was there when it was last used: then nothing was done, and another may be there still.
+fn is_gone(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        // A server that shuts down, or ends its sessions, says so first.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
     }
 }
 
@@ -190,6 +241,7 @@ async fn look(connection: &mut PgConnection) -> Result<Schema, Unready> {
 #[derive(Debug)]
 pub struct Tx {
     inner: Transaction<'static, Postgres>,
+    only_reads: bool,
     tenant: Tenant,
     now: DateTime<Utc>,
     actor: Actor,
@@ -267,6 +319,13 @@ impl Tx {
         Ok(())
     }
 
+    /// From here on statements are planned for their values: for lists, as what suits a reach of one folder does not suit one of
+    /// a thousand.
+    pub(crate) async fn plan_for_values(&mut self) -> Result<()> {
+        sqlx::query!("set local plan_cache_mode = auto").execute(self.connection()).await?;
+        Ok(())
+    }
+
     /// Begins a part that can be undone by itself: for one row of a batch.
     pub async fn savepoint(&mut self) -> Result<()> {
         sqlx::query!("savepoint part").execute(self.connection()).await?;
@@ -282,8 +341,12 @@ impl Tx {
         Ok(())
     }
 
-    /// Makes it real, then wakes the relay if there is work in the outbox.
+    /// Makes it real, then wakes the relay if there is work in the outbox. There is nothing to make real of one that only reads:
+    /// its end goes to Postgres with what returns its connection, and nobody waits for that.
     pub async fn commit(self) -> Result<()> {
+        if self.only_reads {
+            return Ok(());
+        }
         self.inner.commit().await?;
         if self.enqueued {
             self.wake_relay.notify_one();

@@ -167,18 +167,23 @@ impl Tx {
 
     /// The same, not before `due`. A job that waits already is brought forward, not doubled.
     pub async fn enqueue_at(&mut self, job: Job, lane: Lane, due: DateTime<Utc>) -> Result<()> {
-        let (name, id) = job.parts();
+        self.enqueue_all(&[job], lane, due).await
+    }
+
+    /// The same for many at once.
+    pub(crate) async fn enqueue_all(&mut self, jobs: &[Job], lane: Lane, due: DateTime<Utc>) -> Result<()> {
+        let (names, ids): (Vec<&str>, Vec<Uuid>) = jobs.iter().map(|job| job.parts()).unzip();
         sqlx::query!(
             "insert into outbox (organization_id, id, job, lane, created_at, due_at, trace_parent)
-             values ($1, $2, $3, $4, $5, $6, $7)
+             select $1, j.id, j.job, $4, $5, $6, $7 from unnest($2::uuid[], $3::text[]) j(id, job)
              on conflict on constraint outbox_pkey do update
              set due_at = least(outbox.due_at, excluded.due_at), lane = least(outbox.lane, excluded.lane),
                  parked_at = null, takes = 0,
                  trace_parent = excluded.trace_parent
              where outbox.claim is null",
             self.organization_id() as OrganizationId,
-            id,
-            name,
+            &ids,
+            &names as &[&str],
             lane.number(),
             self.now(),
             due,
@@ -241,7 +246,8 @@ pub enum Taken {
 /// Takes a job: a lease on its row, recorded before any work begins.
 pub async fn take(db: &Db, job: &JobRef) -> Result<Taken> {
     let tenant = Tenant::proven(job.organization_id);
-    let mut tx = db.begin(&tenant, Actor::System("worker"), Origin::default()).await?;
+    // Should it be lost with its server, it is found lost before a mail goes out (`Claim::is_held`); all else may be done twice.
+    let mut tx = db.begin_lightly(&tenant, Actor::System("worker"), Origin::default()).await?;
     let fence = new_uuid(tx.now());
     let row = sqlx::query!(
         "update outbox set claim = $4, claimed_until = $3::timestamptz + $5::interval, due_at = $3::timestamptz + $5::interval,

@@ -162,6 +162,12 @@ impl Query {
         self.any("o.id", ids);
     }
 
+    /// Keeps the row with this id. To be said before what is seen of it.
+    pub(crate) fn id(&mut self, column: &'static str, id: Uuid) {
+        self.is_by_id = true;
+        self.equals(column, Some(id));
+    }
+
     /// Keeps rows for which `before`, the value and `after` hold together, if a value is given.
     pub fn enclosed<'v, T>(&mut self, before: &'static str, value: Option<T>, after: &'static str)
     where
@@ -289,25 +295,32 @@ impl Query {
 
     /// The one row that is left, if any is.
     pub async fn find<T: Listed>(self, tx: &mut Tx) -> Result<Option<T>> {
-        let (columns, from) = (self.columns, self.from);
-        let (filter, arguments) = self.parts()?;
-        let mut query = QueryBuilder::with_arguments(format!("select {columns} from {from}{filter}"), arguments);
-        let row = query.build().persistent(false).fetch_optional(tx.connection()).await?;
+        let (mut query, is_by_id) = self.select(tx).await?;
+        let row = query.build().persistent(is_by_id).fetch_optional(tx.connection()).await?;
         Ok(row.as_ref().map(T::from_row).transpose()?)
     }
 
     /// All rows that are left. Only where they are few: those of given ids.
     pub(crate) async fn all<T: for<'r> FromRow<'r, PgRow>>(self, tx: &mut Tx) -> Result<Vec<T>> {
-        let (columns, from) = (self.columns, self.from);
-        let (filter, arguments) = self.parts()?;
-        let mut query = QueryBuilder::with_arguments(format!("select {columns} from {from}{filter}"), arguments);
-        let rows = query.build().persistent(false).fetch_all(tx.connection()).await?;
+        let (mut query, is_by_id) = self.select(tx).await?;
+        let rows = query.build().persistent(is_by_id).fetch_all(tx.connection()).await?;
         Ok(rows.iter().map(T::from_row).collect::<Result<_, _>>()?)
+    }
+
+    /// The statement, and whether it is by ids: then it is prepared once in a connection, for to plan it takes longer than to do it.
+    async fn select(self, tx: &mut Tx) -> Result<(QueryBuilder<Postgres>, bool)> {
+        let (columns, from, is_by_id) = (self.columns, self.from, self.is_by_id);
+        if !is_by_id {
+            tx.plan_for_values().await?;
+        }
+        let (filter, arguments) = self.parts()?;
+        Ok((QueryBuilder::with_arguments(format!("select {columns} from {from}{filter}"), arguments), is_by_id))
     }
 
     /// Runs it for one page.
     pub async fn fetch<T: Listed>(self, tx: &mut Tx, page: &PageRequest) -> Result<Page<T>> {
         let (ordering, sort, descending) = order::<T>(page.ordering.as_deref())?;
+        tx.plan_for_values().await?;
         match &page.position {
             Position::Offset(offset) => self.fetch_offset(tx, page.limit, *offset, sort, descending).await,
             Position::Cursor(at) => {
@@ -339,7 +352,6 @@ impl Query {
             arguments,
         );
         query.push_bind(limit).push(" offset ").push_bind(offset).push(") r on true");
-        // Planned for these values: what suits a reach of one folder does not suit one of a thousand.
         let rows = query.build().persistent(false).fetch_all(tx.connection()).await?;
         let count = rows.first().map(|row| row.try_get("total_count")).transpose()?;
         let mut results = Vec::with_capacity(rows.len());

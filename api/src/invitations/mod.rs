@@ -24,7 +24,7 @@ use crate::app::App;
 use crate::auth::SignedIn;
 use crate::input::{Body, Input};
 use crate::paging::{List, Paging};
-use crate::problem::{ApiResult, Problem};
+use crate::problem::ApiResult;
 use crate::reply::{Accepted, Created, Found, NoContent, Once, Turn, etag, if_match};
 
 pub(crate) struct Api;
@@ -116,19 +116,24 @@ impl Api {
             Turn::First(once) => once,
         };
         let request_id = caller.origin.request_id.clone().unwrap_or_default();
-        // In the order of the addresses: two batches that share some then wait for each other, and never both.
-        let mut rows: Vec<(u32, Value)> = (0..).zip(body.0.into_iter().map(|row| row.0)).collect();
-        rows.sort_by_cached_key(|(_, row)| row["invitee_identifier"].as_str().map(str::to_lowercase));
-        let mut made = Vec::with_capacity(rows.len());
+        // Read here one by one, so that a row that can't be read spoils no other.
         let mut refused = Vec::new();
-        for (index, row) in rows {
-            tx.savepoint().await?;
-            let result = create_row(&mut tx, &by, row).await;
-            tx.end_savepoint(result.is_ok()).await?;
-            match result {
-                Ok(invitation) => made.push((index, invitation)),
-                Err(problem) if problem.status.is_server_error() => return Err(problem),
+        let (mut indexes, mut rows) = (Vec::new(), Vec::new());
+        for (index, row) in (0..).zip(body.0) {
+            match InvitationIn::read(row.0).and_then(|row| Ok(row.check()?)) {
+                Ok(row) => {
+                    indexes.push(index);
+                    rows.push(row);
+                }
                 Err(problem) => refused.push((index, problem)),
+            }
+        }
+        let mut made = Vec::with_capacity(rows.len());
+        for (index, outcome) in indexes.into_iter().zip(invitations::create_all(&mut tx, &by, &rows, Lane::Bulk).await?)
+        {
+            match outcome {
+                Ok(invitation) => made.push((index, invitation)),
+                Err(refusal) => refused.push((index, refusal.into())),
             }
         }
         let names = names_of(&mut tx, &by, made.iter().map(|(_, invitation)| invitation)).await?;
@@ -300,11 +305,6 @@ async fn resend_one(
     once.remember(&mut tx, &resent).await?;
     tx.commit().await?;
     Ok(Json(resent))
-}
-
-/// One row of a batch: read here, so that a row that can't be read spoils no other.
-async fn create_row(tx: &mut Tx, by: &Access<InviteUser>, row: Value) -> Result<Invitation, Problem> {
-    Ok(invitations::create(tx, by, &InvitationIn::read(row)?.check()?, Lane::Bulk).await?)
 }
 
 /// The names of what invitations name, as far as the caller may see it: one query for each kind of object.

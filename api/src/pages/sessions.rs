@@ -3,7 +3,7 @@
 use minijinja::{Value, context};
 use poem::http::StatusCode;
 use poem::{Response, handler};
-use tenantry_shared::access::{InPerson, Oneself};
+use tenantry_shared::access::{InPerson, Oneself, look_at_standing};
 use tenantry_shared::error::Kind as Refused;
 use tenantry_shared::objects::Kind as ObjectKind;
 use tenantry_shared::saml::{self, Choice, Next, Ways};
@@ -34,7 +34,8 @@ pub(super) async fn home(visit: Visit) -> ApiResult<Response> {
         return Ok(see_other(super::SECOND_FACTOR));
     }
     let (mut tx, by) = visit.app.enter_own::<Oneself>(&signed_in).await?;
-    let (user, names) = users::current(&mut tx, &by).await?;
+    let user = users::current(&mut tx, &by).await?;
+    let names = look_at_standing(&mut tx, by.caller()).await?.names;
     let organization = organizations::get(&mut tx, None, &signed_in.caller.organization_slug).await?;
     let companies = saml::list_company_accounts(&mut tx, &by).await?;
     tx.commit().await?;

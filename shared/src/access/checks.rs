@@ -89,7 +89,7 @@ pub async fn check(tx: &mut Tx, by: &Access<Oneself>, questions: &[Question]) ->
     }
     for (question, verdict) in questions.iter().zip(&mut verdicts) {
         let is_self = question.user.is_none_or(|user| user == me);
-        let in_scope = Permission::find(&question.permission).is_some_and(|p| caller.holder().has_scope(p));
+        let in_scope = Permission::find(&question.permission).is_some_and(|p| caller.holder().has_scope(p.codename()));
         if is_self && !in_scope {
             *verdict = Verdict { allowed: false, reason: Vec::new() };
         }

@@ -5,6 +5,7 @@ mod permissions;
 mod reach;
 mod rights;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use crate::db::Tx;
 use crate::error::{Refusal, Result};
 use crate::ids::{FolderId, OrganizationId, PersonalAccessTokenId, SessionId, UserId};
+use crate::objects::{Kind, Names};
 use crate::tenant::Tenant;
 
 pub use checks::{MAX_CHECKS, Question, Verdict, check};
@@ -170,8 +172,8 @@ pub(crate) struct Holder<'a> {
 
 impl Holder<'_> {
     /// Whether his credential may be used for this, if he may do it.
-    fn has_scope(&self, permission: Permission) -> bool {
-        self.scope.is_none_or(|scope| scope.iter().any(|known| known == permission.codename()))
+    fn has_scope(&self, permission: &str) -> bool {
+        self.scope.is_none_or(|scope| scope.iter().any(|known| known == permission))
     }
 
     /// Whether he is superuser as of now, and his credential is without a limit.
@@ -221,35 +223,70 @@ pub(crate) fn session_required() -> Refusal {
     Refusal::forbidden("session_required", "This needs a session: a personal access token can't do it. Sign in.")
 }
 
-/// What a user holds in one folder.
-#[derive(Clone, Debug)]
-pub struct Grant {
-    /// Where it was granted.
-    pub folder_id: FolderId,
-    /// The code name.
-    pub permission: String,
+/// A caller in his organization: what he belongs to, and what he may do there with his credential.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "as in the organization")]
+pub struct Standing {
+    pub organization_id: OrganizationId,
+    pub organization_name: String,
+    pub organization_slug: String,
+    pub root_folder: FolderId,
+    /// Code names, by the id of the folder where they were granted. A superuser holds all at the root.
+    pub grants: BTreeMap<String, BTreeSet<String>>,
+    /// The groups he is in, and the roles he holds, which he may know also where he may not look at such objects.
+    pub names: Names,
 }
 
-/// Everything the caller may do with this credential, by folder where granted. A superuser holds all at the root.
-pub async fn list_grants(tx: &mut Tx, caller: &Caller) -> Result<Vec<Grant>> {
+/// Where the caller stands, as of now.
+pub async fn look_at_standing(tx: &mut Tx, caller: &Caller) -> Result<Standing> {
     let holder = caller.holder();
-    let all: Vec<String> = Permission::ALL.iter().map(|p| p.codename().to_owned()).collect();
     let rows = sqlx::query!(
-        r#"select folder_id as "folder_id!: FolderId", permission as "permission!" from (
-               select folder_id, unnest(permissions) as permission from grants_of($2)
-               union
-               select f.id, unnest($3::text[]) from users u
-               join folders f on f.organization_id = u.organization_id and f.parent_folder_id is null
-               where u.organization_id = $1 and u.id = $2 and u.is_superuser) g
-           where $4::text[] is null or permission = any($4) order by 1, 2"#,
+        r#"select o.name, o.slug, f.id as "root: FolderId", g.role_id as "role_id?", g.role_name as "role_name?",
+                  g.folder_id as "folder_id?: FolderId", g.permissions as "permissions?",
+                  array(select user_group_id from user_group_members where organization_id = $1 and user_id = $2
+                        order by 1) as "group_ids!",
+                  array(select u.name from user_group_members m
+                        join user_groups u on u.organization_id = m.organization_id and u.id = m.user_group_id
+                        where m.organization_id = $1 and m.user_id = $2 order by m.user_group_id) as "group_names!"
+           from organizations o
+           join folders f on f.organization_id = o.organization_id and f.parent_folder_id is null
+           left join grants_of($2) g on true
+           where o.organization_id = $1"#,
         tx.organization_id() as OrganizationId,
-        holder.user as UserId,
-        &all,
-        holder.scope
+        holder.user as UserId
     )
     .fetch_all(tx.connection())
     .await?;
-    Ok(rows.into_iter().map(|row| Grant { folder_id: row.folder_id, permission: row.permission }).collect())
+    let first = rows.first().ok_or_else(Refusal::not_found)?;
+    let mut standing = Standing {
+        organization_id: tx.organization_id(),
+        organization_name: first.name.clone(),
+        organization_slug: first.slug.clone(),
+        root_folder: first.root,
+        grants: BTreeMap::new(),
+        names: Names::default(),
+    };
+    let groups = first.group_ids.iter().copied().zip(first.group_names.iter().cloned());
+    standing.names.extend(Kind::UserGroup, groups);
+    if caller.is_superuser {
+        standing.grant(first.root, Permission::ALL.iter().map(|permission| permission.codename().to_owned()), holder);
+    }
+    for row in rows {
+        standing.names.extend(Kind::Role, row.role_id.zip(row.role_name));
+        if let Some((folder, permissions)) = row.folder_id.zip(row.permissions) {
+            standing.grant(folder, permissions, holder);
+        }
+    }
+    Ok(standing)
+}
+
+impl Standing {
+    fn grant(&mut self, folder: FolderId, permissions: impl IntoIterator<Item = String>, holder: Holder<'_>) {
+        let mut permissions = permissions.into_iter().filter(|permission| holder.has_scope(permission)).peekable();
+        if permissions.peek().is_some() {
+            self.grants.entry(folder.to_string()).or_default().extend(permissions);
+        }
+    }
 }
 
 /// Proof that the caller may do what `P` stands for, in his organization, in this unit of work.

@@ -32,7 +32,7 @@ impl Reach {
     /// The same for several permissions, in their order.
     pub(crate) async fn load_all(tx: &mut Tx, holder: Holder<'_>, permissions: &[Permission]) -> Result<Vec<Self>> {
         let wanted: Vec<String> =
-            permissions.iter().filter(|p| holder.has_scope(**p)).map(|p| p.codename().to_owned()).collect();
+            permissions.iter().map(|p| p.codename()).filter(|name| holder.has_scope(name)).map(str::to_owned).collect();
         let mut rows = sqlx::query!(
             r#"select permission as "permission!", everything as "everything!", deep as "deep!", here as "here!",
                       above as "above!", few from reaches_of($1, $2)"#,

@@ -295,18 +295,42 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
 
 /// Records what came of an attempt, and ends or postpones its job in the same transaction.
 pub async fn record(tx: &mut Tx, claim: &Claim, id: EmailId, verdict: &Verdict) -> Result<()> {
-    if !matches!(verdict, Verdict::Sent) {
-        // Its inviter may be told, which needs the invitation; and that is locked before its mail, as everywhere.
-        sqlx::query!(
-            "select i.id from invitations i
-             join email_messages e on e.organization_id = i.organization_id and e.invitation_id = i.id
-             where i.organization_id = $1 and e.id = $2 for key share of i",
-            tx.organization_id() as OrganizationId,
-            id as EmailId
-        )
-        .fetch_optional(tx.connection())
-        .await?;
+    match verdict {
+        Verdict::Sent => record_sent(tx, claim, id).await,
+        Verdict::NotNow(words) => record_failure(tx, claim, id, words, true).await,
+        Verdict::Never(words) => record_failure(tx, claim, id, words, false).await,
     }
+}
+
+/// The mail is out, whoever has the job now.
+async fn record_sent(tx: &mut Tx, claim: &Claim, id: EmailId) -> Result<()> {
+    sqlx::query!(
+        "update email_messages
+         -- Where a report was faster than this record, what it says came later.
+         set status = case when status in ('bounced', 'complained') then status else 'sent' end,
+             last_error = case when status in ('bounced', 'complained') then last_error end,
+             attempts = attempts + 1, sent_at = $3, version = version + 1
+         where organization_id = $1 and id = $2",
+        tx.organization_id() as OrganizationId,
+        id as EmailId,
+        tx.now()
+    )
+    .execute(tx.connection())
+    .await?;
+    claim.finish(tx).await
+}
+
+async fn record_failure(tx: &mut Tx, claim: &Claim, id: EmailId, words: &str, may_pass: bool) -> Result<()> {
+    // Its inviter may be told, which needs the invitation; and that is locked before its mail, as everywhere.
+    sqlx::query!(
+        "select i.id from invitations i
+         join email_messages e on e.organization_id = i.organization_id and e.invitation_id = i.id
+         where i.organization_id = $1 and e.id = $2 for key share of i",
+        tx.organization_id() as OrganizationId,
+        id as EmailId
+    )
+    .fetch_optional(tx.connection())
+    .await?;
     let row = sqlx::query!(
         "select kind, status, last_error, attempts, give_up_at from email_messages
          where organization_id = $1 and id = $2 for update",
@@ -315,30 +339,27 @@ pub async fn record(tx: &mut Tx, claim: &Claim, id: EmailId, verdict: &Verdict) 
     )
     .fetch_one(tx.connection())
     .await?;
-    if !claim.is_held(tx).await? && !matches!(verdict, Verdict::Sent) {
-        // Someone else has the job now: what he makes of it counts, unless the mail is out.
+    if !claim.is_held(tx).await? {
+        // Someone else has the job now: what he makes of it counts.
         return Ok(());
     }
     let attempts = row.attempts + 1;
     let next = tx.now() + backoff(attempts, Uuid::from(id));
-    let (status, error) = match verdict {
-        // A report was faster than this record: what it says came later.
-        _ if matches!(row.status.as_str(), "bounced" | "complained") => (row.status.as_str(), row.last_error.as_ref()),
-        Verdict::Sent => ("sent", None),
-        Verdict::NotNow(words) if next < row.give_up_at => ("deferred", Some(words)),
-        Verdict::NotNow(words) => ("failed", Some(words)),
-        Verdict::Never(words) => ("failed", Some(words)),
+    let (status, error) = match row.status.as_str() {
+        // As for one that was sent.
+        reported @ ("bounced" | "complained") => (reported, row.last_error.as_deref()),
+        _ if may_pass && next < row.give_up_at => ("deferred", Some(words)),
+        _ => ("failed", Some(words)),
     };
     sqlx::query!(
         "update email_messages
-         set status = $3, attempts = $4, last_error = $5, sent_at = $6, version = version + 1
+         set status = $3, attempts = $4, last_error = $5, sent_at = null, version = version + 1
          where organization_id = $1 and id = $2",
         tx.organization_id() as OrganizationId,
         id as EmailId,
         status,
         attempts,
-        error,
-        matches!(verdict, Verdict::Sent).then_some(tx.now())
+        error
     )
     .execute(tx.connection())
     .await?;

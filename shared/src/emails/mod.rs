@@ -118,33 +118,54 @@ pub(crate) struct NewEmail<'a> {
 
 /// Writes a mail down and asks for it to be sent, unless its address is suppressed: then that is what is written.
 pub(crate) async fn queue(tx: &mut Tx, email: NewEmail<'_>, lane: Lane) -> Result<EmailId> {
-    let id: EmailId = tx.new_id();
-    let status = sqlx::query_scalar!(
-        "insert into email_messages (organization_id, id, kind, to_address, locale, invitation_id, generation, user_id,
-             password_reset_id, created_at, give_up_at, status)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, case when exists (
-             select from email_suppressions s where s.organization_id = $1 and s.address_key = $12
-         ) then 'suppressed' else 'queued' end)
-         returning status",
+    let id = tx.new_id();
+    queue_all(tx, &[(id, email)], lane).await?;
+    Ok(id)
+}
+
+/// The same for many at once, each with a new id.
+pub(crate) async fn queue_all(tx: &mut Tx, emails: &[(EmailId, NewEmail<'_>)], lane: Lane) -> Result<()> {
+    let ids: Vec<Uuid> = emails.iter().map(|(id, _)| (*id).into()).collect();
+    let emails: Vec<&NewEmail<'_>> = emails.iter().map(|(_, email)| email).collect();
+    let kinds: Vec<&str> = emails.iter().map(|email| email.kind.name()).collect();
+    let addresses: Vec<&str> = emails.iter().map(|email| email.to).collect();
+    let keys: Vec<String> = emails.iter().map(|email| mailbox_key(email.to)).collect();
+    let locales: Vec<&str> = emails.iter().map(|email| email.locale).collect();
+    let invitations: Vec<Option<Uuid>> = emails.iter().map(|it| it.invitation.map(|(id, _)| id.into())).collect();
+    let generations: Vec<Option<i32>> =
+        emails.iter().map(|it| it.invitation.map(|(_, generation)| generation)).collect();
+    let users: Vec<Option<Uuid>> = emails.iter().map(|email| email.user_id.map(Into::into)).collect();
+    let resets: Vec<Option<Uuid>> = emails.iter().map(|email| email.password_reset_id.map(Into::into)).collect();
+    let queued = sqlx::query_scalar!(
+        r#"with made as (
+               insert into email_messages (organization_id, created_at, give_up_at, id, kind, to_address, locale, invitation_id,
+                   generation, user_id, password_reset_id, status)
+               select $1, $2, $3, e.id, e.kind, e.to_address, e.locale, e.invitation_id, e.generation, e.user_id,
+                   e.password_reset_id, case when exists (
+                       select from email_suppressions s where s.organization_id = $1 and s.address_key = e.address_key
+                   ) then 'suppressed' else 'queued' end
+               from unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::uuid[], $10::integer[], $11::uuid[],
+                       $12::uuid[])
+                   e(id, kind, to_address, address_key, locale, invitation_id, generation, user_id, password_reset_id)
+               returning id, status)
+           select id as "id: EmailId" from made where status = 'queued'"#,
         tx.organization_id() as OrganizationId,
-        id as EmailId,
-        email.kind.name(),
-        email.to,
-        email.locale,
-        email.invitation.map(|(id, _)| id) as Option<InvitationId>,
-        email.invitation.map(|(_, generation)| generation),
-        email.user_id as Option<UserId>,
-        email.password_reset_id as Option<PasswordResetId>,
         tx.now(),
         tx.now() + GIVE_UP_AFTER,
-        mailbox_key(email.to)
+        &ids,
+        &kinds as &[&str],
+        &addresses as &[&str],
+        &keys,
+        &locales as &[&str],
+        &invitations as &[Option<Uuid>],
+        &generations as &[Option<i32>],
+        &users as &[Option<Uuid>],
+        &resets as &[Option<Uuid>]
     )
-    .fetch_one(tx.connection())
+    .fetch_all(tx.connection())
     .await?;
-    if status == "queued" {
-        tx.enqueue(Job::SendEmail(id), lane).await?;
-    }
-    Ok(id)
+    let jobs: Vec<Job> = queued.into_iter().map(Job::SendEmail).collect();
+    if jobs.is_empty() { Ok(()) } else { tx.enqueue_all(&jobs, lane, tx.now()).await }
 }
 
 /// Writes a mail to a user about his account, in his language.

@@ -1,17 +1,18 @@
 //! Inviting.
 
-use chrono::TimeDelta;
-use serde_json::json;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use uuid::Uuid;
 
-use super::{Invitation, load};
-use crate::access::{Access, Holder, InviteUser, Permission, cannot_grant, denied};
-use crate::audit::Event;
+use super::insert::{Destination, Row, get_defaults, insert_all};
+use super::{Invitation, load_all};
+use crate::access::{Access, Caller, Holder, InviteUser, Permission, cannot_grant, denied};
 use crate::db::Tx;
 use crate::email_address::EmailAddress;
-use crate::emails::{self, Kind, NewEmail, check_locale};
-use crate::error::{Check, FieldError, Refusal, Result};
-use crate::ids::{EmailId, FolderId, InvitationId, OrganizationId, RoleId, UserId};
+use crate::emails::check_locale;
+use crate::error::{Check, Error, FieldError, Refusal, Result};
+use crate::ids::{FolderId, OrganizationId, UserId};
 use crate::outbox::Lane;
 use crate::roles::{self, BuiltinRole};
 use crate::{objects, teams, user_groups};
@@ -40,14 +41,14 @@ pub struct InvitationInput {
 /// A checked one.
 #[derive(Debug)]
 pub struct NewInvitation {
-    invitee: EmailAddress,
-    role: Option<BuiltinRole>,
+    pub(super) invitee: EmailAddress,
+    pub(super) role: Option<BuiltinRole>,
     folder: Option<FolderId>,
-    user_groups: Vec<Uuid>,
-    teams: Vec<Uuid>,
-    locale: Option<String>,
-    message: Option<String>,
-    valid_for: Option<i32>,
+    pub(super) user_groups: Vec<Uuid>,
+    pub(super) teams: Vec<Uuid>,
+    pub(super) locale: Option<String>,
+    pub(super) message: Option<String>,
+    pub(super) valid_for: Option<i32>,
 }
 
 impl NewInvitation {
@@ -110,8 +111,68 @@ impl NewInvitation {
 ///
 /// Errors: 400 for what is not there, 403 `permission_denied`, 403 `cannot_grant`, 409 `already_member`, 409 `invitation_open`.
 pub async fn create(tx: &mut Tx, by: &Access<InviteUser>, new: &NewInvitation, lane: Lane) -> Result<Invitation> {
-    let (caller, inviter) = (by.caller(), by.caller().user_id);
-    let defaults = get_defaults(tx, &new.invitee).await?;
+    let made = create_all(tx, by, std::slice::from_ref(new), lane).await?.pop();
+    Ok(made.unwrap_or_else(|| Err(Refusal::not_found()))?)
+}
+
+/// Invites many, each as if alone: one who can't be invited spoils no other. Of two with the same address the first is invited.
+/// What comes of each, in their order.
+pub async fn create_all(
+    tx: &mut Tx,
+    by: &Access<InviteUser>,
+    new: &[NewInvitation],
+    lane: Lane,
+) -> Result<Vec<Result<Invitation, Refusal>>> {
+    let defaults = get_defaults(tx).await?;
+    let mut destinations = HashMap::new();
+    let mut outcomes = Vec::with_capacity(new.len());
+    let mut rows = Vec::new();
+    for new in new {
+        let aim = (new.role, new.folder, &new.user_groups, &new.teams);
+        // Nobody's rights change until this unit of work ends: what one row was told, holds for the next.
+        let destination = match destinations.entry(aim) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(refusal_apart(find_destination(tx, by.caller(), new).await)?),
+        };
+        outcomes.push(match destination {
+            Ok(destination) => {
+                let invited_by = Some(by.caller().user_id);
+                rows.push(Row {
+                    new,
+                    key: new.invitee.key(),
+                    destination: *destination,
+                    invited_by,
+                    is_superuser: false,
+                });
+                None
+            }
+            Err(refusal) => Some(refusal.clone()),
+        });
+    }
+    let mut made = insert_all(tx, &rows, &defaults, lane).await?.into_iter();
+    let ids = made.as_slice().iter().flatten().map(|id| (*id).into()).collect();
+    let mut loaded: HashMap<Uuid, Invitation> = load_all(tx, ids).await?.into_iter().map(|it| (it.id, it)).collect();
+    let mut result = |refused: Option<Refusal>| match refused {
+        Some(refusal) => Err(refusal),
+        None => made
+            .next()
+            .unwrap_or_else(|| Err(Refusal::not_found()))
+            .and_then(|id| loaded.remove(&Uuid::from(id)).ok_or_else(Refusal::not_found)),
+    };
+    Ok(outcomes.into_iter().map(&mut result).collect())
+}
+
+/// A refusal as an answer; any other error ends it all.
+fn refusal_apart<T>(result: Result<T>) -> Result<Result<T, Refusal>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(Error::Refused(refusal)) => Ok(Err(refusal)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Looks up where an invitation leads, if the caller may invite there.
+async fn find_destination(tx: &mut Tx, caller: &Caller, new: &NewInvitation) -> Result<Destination> {
     user_groups::check_grantable(tx, caller, &new.user_groups).await?;
     if !may_invite_into(tx, caller.holder(), &new.user_groups).await? {
         return Err(denied(Permission::InviteUser).into());
@@ -128,11 +189,7 @@ pub async fn create(tx: &mut Tx, by: &Access<InviteUser>, new: &NewInvitation, l
     {
         return Err(cannot_grant().into());
     }
-    let row = Row { new, role, folder, invited_by: Some(inviter), is_superuser: false };
-    let id = insert(tx, &row, &defaults, lane).await?;
-    let event = Event::new("invitation.created", "invitation", id, new.invitee.as_str());
-    tx.audit(event.with(json!({ "role": new.role.map(BuiltinRole::name) }))).await?;
-    load(tx, id).await
+    Ok(Destination { role, folder })
 }
 
 /// Whether someone holds `invite_user` over the folders of all these groups.
@@ -171,132 +228,11 @@ pub(crate) async fn invite_first_administrator(
         valid_for: None,
     };
     let role = roles::get_builtin(tx, BuiltinRole::Administrator).await?;
-    let row = Row { new: &new, role: Some(role), folder: root, invited_by: None, is_superuser: true };
-    let defaults = get_defaults(tx, email).await?;
-    let id = insert(tx, &row, &defaults, Lane::Interactive).await?;
-    tx.audit(Event::new("invitation.created", "invitation", id, email.as_str())).await
-}
-
-struct Row<'a> {
-    new: &'a NewInvitation,
-    role: Option<RoleId>,
-    folder: FolderId,
-    invited_by: Option<UserId>,
-    is_superuser: bool,
-}
-
-/// What an organization's invitations are unless they say otherwise.
-struct Defaults {
-    invitation_validity: i32,
-    locale: String,
-    is_member: bool,
-}
-
-/// Reads them, and keeps the folder, the groups and the teams that an invitation leads to from being deleted, and rights from
-/// being taken, until it is written down ([`crate::access::hold`], in the one query that every row of a batch makes anyway).
-async fn get_defaults(tx: &mut Tx, invitee: &EmailAddress) -> Result<Defaults> {
-    Ok(sqlx::query_as!(
-        Defaults,
-        r#"select o.invitation_validity, o.locale,
-                  exists (select from users u where u.organization_id = $1 and u.email_key = $2) as "is_member!"
-           from organizations o where o.organization_id = $1 for share of o"#,
-        tx.organization_id() as OrganizationId,
-        invitee.key()
-    )
-    .fetch_one(tx.connection())
-    .await?)
-}
-
-async fn insert(tx: &mut Tx, row: &Row<'_>, defaults: &Defaults, lane: Lane) -> Result<InvitationId> {
-    if defaults.is_member {
-        return Err(
-            Refusal::conflict("already_member", "Someone with this address is in the organization already.").into()
-        );
+    let destination = Destination { role: Some(role), folder: root };
+    let row = Row { new: &new, key: email.key(), destination, invited_by: None, is_superuser: true };
+    let defaults = get_defaults(tx).await?;
+    match insert_all(tx, &[row], &defaults, Lane::Interactive).await?.pop() {
+        Some(Err(refusal)) => Err(refusal.into()),
+        _ => Ok(()),
     }
-    let email_key = row.new.invitee.key();
-    // One that expired unnoticed makes room.
-    sqlx::query!(
-        "update invitations set state = 'expired', version = version + 1
-         where organization_id = $1 and email_key = $2 and state = 'open' and valid_until <= $3",
-        tx.organization_id() as OrganizationId,
-        email_key,
-        tx.now()
-    )
-    .execute(tx.connection())
-    .await?;
-    let id: InvitationId = tx.new_id();
-    let valid_for = row.new.valid_for.unwrap_or(defaults.invitation_validity);
-    let locale = row.new.locale.as_deref().unwrap_or(&defaults.locale);
-    let inserted = sqlx::query!(
-        "insert into invitations (organization_id, id, invitee_identifier, email_key, role_id, folder_id, is_superuser,
-             locale, message, invited_by, created_at, sent_at, valid_for, valid_until)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13)
-         on conflict (organization_id, email_key) where state = 'open' do nothing",
-        tx.organization_id() as OrganizationId,
-        id as InvitationId,
-        row.new.invitee.as_str(),
-        email_key,
-        row.role as Option<RoleId>,
-        row.folder as FolderId,
-        row.is_superuser,
-        locale,
-        row.new.message,
-        row.invited_by as Option<UserId>,
-        tx.now(),
-        valid_for,
-        tx.now() + TimeDelta::seconds(i64::from(valid_for))
-    )
-    .execute(tx.connection())
-    .await?;
-    if inserted.rows_affected() == 0 {
-        return Err(
-            Refusal::conflict("invitation_open", "This address has an open invitation: resend or revoke it.").into()
-        );
-    }
-    if !(row.new.user_groups.is_empty() && row.new.teams.is_empty()) {
-        sqlx::query!(
-            "with joins as (
-                 insert into invitation_teams (organization_id, invitation_id, team_id)
-                 select distinct $1::uuid, $2::uuid, t from unnest($4::uuid[]) t)
-             insert into invitation_user_groups (organization_id, invitation_id, user_group_id)
-             select distinct $1::uuid, $2::uuid, g from unnest($3::uuid[]) g",
-            tx.organization_id() as OrganizationId,
-            id as InvitationId,
-            &row.new.user_groups,
-            &row.new.teams
-        )
-        .execute(tx.connection())
-        .await?;
-    }
-    mail(tx, id, 1, row.new.invitee.as_str(), locale, lane).await?;
-    Ok(id)
-}
-
-/// Queues the mail of one generation of an invitation and makes it the one whose delivery counts.
-pub(super) async fn mail(
-    tx: &mut Tx,
-    id: InvitationId,
-    generation: i32,
-    to: &str,
-    locale: &str,
-    lane: Lane,
-) -> Result<()> {
-    let email = NewEmail {
-        kind: Kind::Invitation,
-        to,
-        locale,
-        invitation: Some((id, generation)),
-        user_id: None,
-        password_reset_id: None,
-    };
-    let email_id = emails::queue(tx, email, lane).await?;
-    sqlx::query!(
-        "update invitations set email_id = $3 where organization_id = $1 and id = $2",
-        tx.organization_id() as OrganizationId,
-        id as InvitationId,
-        email_id as EmailId
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
 }

@@ -3,6 +3,7 @@
 mod accept;
 mod close;
 mod create;
+mod insert;
 mod inviter;
 mod remind;
 mod resend;
@@ -15,7 +16,7 @@ pub(crate) use accept::{Awaited, Carried, accept_awaited, find_address, find_awa
 pub use close::revoke;
 pub(crate) use close::{revoke_all, revoke_with_folder};
 pub(crate) use create::invite_first_administrator;
-pub use create::{InvitationInput, NewInvitation, create};
+pub use create::{InvitationInput, NewInvitation, create, create_all};
 pub(crate) use inviter::tell_of_bounce;
 pub use remind::remind_some;
 pub use resend::{ResendMany, resend, resend_many, resend_some};
@@ -173,9 +174,15 @@ async fn load(tx: &mut Tx, id: InvitationId) -> Result<Invitation> {
 
 async fn find(tx: &mut Tx, reach: Option<&Reach>, id: InvitationId) -> Result<Option<Invitation>> {
     let mut query = Query::new(COLUMNS, FROM, "i.organization_id", tx);
-    query.equals("i.id", Some(id));
+    query.id("i.id", id.into());
     if let Some(reach) = reach {
         query.within(reach, "i.folder_id", None);
     }
     query.find(tx).await
+}
+
+async fn load_all(tx: &mut Tx, ids: Vec<Uuid>) -> Result<Vec<Invitation>> {
+    let mut query = Query::new(COLUMNS, FROM, "i.organization_id", tx);
+    query.any("i.id", Some(ids));
+    query.all(tx).await
 }

@@ -4,7 +4,9 @@ use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Invitation, create, demand_held, load};
+use super::create::may_invite_into;
+use super::insert::{Mail, mail_all};
+use super::{Invitation, demand_held, load};
 use crate::access::{Access, Holder, InviteUser, Permission, Reach, cannot_grant, hold};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
@@ -67,8 +69,8 @@ async fn again(tx: &mut Tx, who: Holder<'_>, id: InvitationId, lane: Lane) -> Re
         Some(role) => roles::grantable(tx, who, role, row.folder_id).await?,
         None => true,
     };
-    let may_groups = user_groups::grantable(tx, who, &row.user_groups).await?
-        && create::may_invite_into(tx, who, &row.user_groups).await?;
+    let may_groups =
+        user_groups::grantable(tx, who, &row.user_groups).await? && may_invite_into(tx, who, &row.user_groups).await?;
     let may_teams = teams::joinable(tx, who, &row.teams).await?;
     if !(may_invite && may_role && may_groups && may_teams) || (row.is_superuser && !who.is_superuser(tx).await?) {
         return Err(cannot_grant().into());
@@ -101,7 +103,8 @@ async fn again(tx: &mut Tx, who: Holder<'_>, id: InvitationId, lane: Lane) -> Re
     )
     .execute(tx.connection())
     .await?;
-    create::mail(tx, id, generation, &row.invitee_identifier, &row.locale, lane).await?;
+    let mail = Mail { id, generation, to: &row.invitee_identifier, locale: &row.locale };
+    mail_all(tx, &[mail], lane).await?;
     tx.audit(Event::new("invitation.resent", "invitation", id, &row.invitee_identifier)).await
 }
 

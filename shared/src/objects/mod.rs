@@ -14,8 +14,8 @@ pub use batch::{Done, Edit, Failed, MAX_BATCH, Managed, Outcome, change_many, de
 pub(crate) use cascade::preview;
 pub use cascade::{Cascade, Group, Named, Part, cascade};
 pub(crate) use fate::{delete, drop_object};
+pub(crate) use names::name_of_user;
 pub use names::{Names, Wanted, resolve};
-pub(crate) use names::{name_of_user, resolve_own};
 
 use crate::access::{Access, Caller, Permission, Reach, denied};
 use crate::db::Tx;
@@ -189,7 +189,7 @@ pub async fn get<T: Object, P>(tx: &mut Tx, by: &Access<P>, id: Uuid) -> Result<
 
 async fn find_seen<T: Object>(tx: &mut Tx, caller: &Caller, reach: &Reach, id: Uuid) -> Result<T> {
     let mut query = query::<T>(tx);
-    query.ids(Some(vec![id]));
+    query.id("o.id", id);
     T::KIND.seen(&mut query, reach, caller.user_id);
     query.find(tx).await?.ok_or_else(|| Refusal::not_found().into())
 }
@@ -197,7 +197,7 @@ async fn find_seen<T: Object>(tx: &mut Tx, caller: &Caller, reach: &Reach, id: U
 /// One object, whoever asks.
 pub(crate) async fn load<T: Object>(tx: &mut Tx, id: Uuid) -> Result<T> {
     let mut query = query::<T>(tx);
-    query.ids(Some(vec![id]));
+    query.id("o.id", id);
     query.find(tx).await?.ok_or_else(|| Refusal::not_found().into())
 }
 
@@ -206,7 +206,7 @@ pub(crate) async fn get_held<T: Object>(tx: &mut Tx, caller: &Caller, id: Uuid, 
     let reaches = Reach::load_all(tx, caller.holder(), &[T::KIND.view(), permission]).await?;
     let [view, held] = &reaches[..] else { return Err(denied(permission).into()) };
     let mut query = query::<T>(tx);
-    query.ids(Some(vec![id]));
+    query.id("o.id", id);
     T::KIND.held(&mut query, held, caller.user_id);
     match query.find(tx).await? {
         Some(found) => Ok(found),

@@ -33,6 +33,11 @@ impl Wanted {
 pub struct Names(HashMap<(Kind, Uuid), String>);
 
 impl Names {
+    /// Knows some more of a kind.
+    pub(crate) fn extend(&mut self, kind: Kind, names: impl IntoIterator<Item = (Uuid, String)>) {
+        self.0.extend(names.into_iter().map(|(id, name)| ((kind, id), name)));
+    }
+
     /// The name of one, if the caller sees it.
     #[must_use]
     pub fn get(&self, kind: Kind, id: Uuid) -> Option<&str> {
@@ -73,19 +78,13 @@ pub async fn resolve(tx: &mut Tx, caller: &Caller, wanted: Wanted) -> Result<Nam
     find(tx, caller, wanted, reaches).await
 }
 
-/// Finds the names of what the caller holds himself, which he may know also where he may not look at such objects.
-pub(crate) async fn resolve_own(tx: &mut Tx, caller: &Caller, wanted: Wanted) -> Result<Names> {
-    let everything = wanted.0.keys().map(|_| Reach { everything: true, ..Reach::default() }).collect();
-    find(tx, caller, wanted, everything).await
-}
-
 async fn find(tx: &mut Tx, caller: &Caller, wanted: Wanted, reaches: Vec<Reach>) -> Result<Names> {
-    let mut names = HashMap::new();
+    let mut names = Names::default();
     for ((kind, ids), reach) in wanted.0.into_iter().zip(reaches) {
         let mut query = Query::new(columns(kind), kind.table(), "o.organization_id", tx);
         query.ids(Some(ids.into_iter().collect()));
         kind.seen(&mut query, &reach, caller.user_id);
-        names.extend(query.all::<(Uuid, String)>(tx).await?.into_iter().map(|(id, name)| ((kind, id), name)));
+        names.extend(kind, query.all(tx).await?);
     }
-    Ok(Names(names))
+    Ok(names)
 }

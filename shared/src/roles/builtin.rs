@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::ids::{FolderId, OrganizationId, RoleId, new_uuid};
 
 /// A role every organization has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BuiltinRole {
     /// Everything.
     Administrator,

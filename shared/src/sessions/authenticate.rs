@@ -11,31 +11,29 @@ use crate::db::{Db, Tx};
 use crate::error::Result;
 use crate::ids::{OrganizationId, PersonalAccessTokenId, SessionId, UserId};
 use crate::secret::{Token, TokenKind};
+use crate::tenant::Tenant;
 
 /// How often it is noted that a credential was used.
 const NOTED_EVERY: TimeDelta = TimeDelta::minutes(1);
 
-/// Resolves a token: who calls, if it lives, its owner may sign in, and the organization is there.
-pub async fn authenticate(db: &Db, token: &str) -> Result<Caller> {
+/// Resolves a token: who calls, if it lives, its owner may sign in, and the organization is there. With him comes the unit of
+/// work in which that was found, for what he reads: it sees what the check saw, and costs no other one.
+pub async fn authenticate(db: &Db, token: &str, origin: Origin) -> Result<(Caller, Tx)> {
     let token = Token::parse(token).filter(|token| token.kind() != TokenKind::Browser).ok_or_else(not_signed_in)?;
     let tenant = token.claimed_tenant();
-    let mut tx = db.begin(&tenant, Actor::Anonymous, Origin::default()).await?;
+    let mut tx = db.look(&tenant, Actor::Anonymous, origin).await?;
     let row = find(&mut tx, &token).await?.ok_or_else(not_signed_in)?;
     let credential = match token.kind() {
         TokenKind::Personal => Credential::Token { id: row.id.into(), scope: row.permissions.map(Arc::from) },
         _ => Credential::Session(row.id.into()),
     };
-    let is_due = row.last_used_at.is_none_or(|at| at <= tx.now() - NOTED_EVERY);
-    let noted = if is_due { note_use(&mut tx, &credential).await } else { Ok(()) };
-    // Who he is, is known: that it could not be noted is not his trouble.
-    let ended = match noted {
-        Ok(()) => tx.commit().await,
-        failed => failed,
-    };
-    if let Err(error) = ended {
+    if row.last_used_at.is_none_or(|at| at <= tx.now() - NOTED_EVERY)
+        && let Err(error) = note_use(db, &tenant, &credential).await
+    {
+        // Who he is, is known: that it could not be noted is not his trouble.
         tracing::warn!(%error, "the use of a credential could not be noted");
     }
-    Ok(Caller {
+    let caller = Caller {
         tenant,
         organization_slug: row.slug,
         user_id: row.user_id,
@@ -43,7 +41,9 @@ pub async fn authenticate(db: &Db, token: &str) -> Result<Caller> {
         email: row.email,
         is_superuser: row.is_superuser,
         must_enroll: row.must_enroll,
-    })
+    };
+    tx.act_as(caller.actor());
+    Ok((caller, tx))
 }
 
 struct Found {
@@ -88,7 +88,8 @@ async fn find(tx: &mut Tx, token: &Token) -> Result<Option<Found>> {
 
 /// Notes that a credential is used now. Of many requests at once one does it; none waits for another, or for whoever is
 /// just ending the credential.
-async fn note_use(tx: &mut Tx, credential: &Credential) -> Result<()> {
+async fn note_use(db: &Db, tenant: &Tenant, credential: &Credential) -> Result<()> {
+    let mut tx = db.begin(tenant, Actor::Anonymous, Origin::default()).await?;
     let before = tx.now() - NOTED_EVERY;
     match credential {
         Credential::Session(id) => sqlx::query!(
@@ -118,5 +119,5 @@ async fn note_use(tx: &mut Tx, credential: &Credential) -> Result<()> {
     }
     .execute(tx.connection())
     .await?;
-    Ok(())
+    tx.commit().await
 }

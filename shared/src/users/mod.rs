@@ -21,7 +21,7 @@ use crate::access::{self, Access, Caller, Permission, Reach, ViewUser};
 use crate::db::Tx;
 use crate::error::{Check, FieldError, Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
-use crate::objects::{self, Kind, Names, Object, Wanted, resolve_own};
+use crate::objects::{self, Kind, Object, Wanted};
 use crate::page::{Listed, Page, PageRequest, Sort};
 
 /// A user.
@@ -155,13 +155,9 @@ pub async fn list(tx: &mut Tx, by: &Access<ViewUser>, filter: &UserFilter, page:
     .await
 }
 
-/// The caller himself, with the names of all his groups and roles.
-pub async fn current<P>(tx: &mut Tx, by: &Access<P>) -> Result<(User, Names)> {
-    let user: User = objects::load(tx, by.caller().user_id.into()).await?;
-    let mut wanted = Wanted::default();
-    user.want(&mut wanted);
-    let names = resolve_own(tx, by.caller(), wanted).await?;
-    Ok((user, names))
+/// The caller himself.
+pub async fn current<P>(tx: &mut Tx, by: &Access<P>) -> Result<User> {
+    objects::load(tx, by.caller().user_id.into()).await
 }
 
 /// First and last name, checked: one line each, at most 150 characters. Either may be empty.
