@@ -43,7 +43,7 @@ start_postgres() {
   options="-p $PORT -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c max_connections=200"
   if [ -n "${THROWAWAY:-}" ]; then
     options="$options -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
-    options="$options -c max_wal_size=256MB -c max_connections=400"
+    options="$options -c max_wal_size=256MB -c max_connections=400 ${POSTGRES_OPTIONS:-}"
   fi
   for try in 1 2 3 4 5; do
     as_postgres "$POSTGRES_BIN/pg_ctl" start -D "$POSTGRES_DATA" -l "$log" -w -t 120 -o "$options" \

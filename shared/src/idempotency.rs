@@ -114,11 +114,11 @@ pub async fn purge_some(tx: &mut Tx) -> Result<Part> {
     // One that a request is using anew just now is locked, and stays.
     let purged = sqlx::query!(
         "with old as (
-             select organization_id, user_id, operation, key from idempotency_keys
+             select user_id, operation, key from idempotency_keys
              where organization_id = $1 and created_at <= $2
              limit $3 for update skip locked)
          delete from idempotency_keys k using old
-         where k.organization_id = old.organization_id and k.user_id = old.user_id and k.operation = old.operation
+         where k.organization_id = $1 and k.user_id = old.user_id and k.operation = old.operation
            and k.key = old.key",
         tx.organization_id() as OrganizationId,
         tx.now() - REMEMBERED,

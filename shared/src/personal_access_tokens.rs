@@ -235,10 +235,10 @@ pub(crate) async fn end_everyones(tx: &mut Tx) -> Result<u64> {
 pub(crate) async fn kill_all(tx: &mut Tx, user: UserId) -> Result<u64> {
     let killed = sqlx::query!(
         "with doomed as (
-             select organization_id, id from personal_access_tokens where organization_id = $1 and user_id = $2
+             select id from personal_access_tokens where organization_id = $1 and user_id = $2
              order by id for update)
          delete from personal_access_tokens t using doomed
-         where t.organization_id = doomed.organization_id and t.id = doomed.id",
+         where t.organization_id = $1 and t.id = doomed.id",
         tx.organization_id() as OrganizationId,
         user as UserId
     )
@@ -251,11 +251,11 @@ pub(crate) async fn kill_all(tx: &mut Tx, user: UserId) -> Result<u64> {
 pub(crate) async fn shorten_all(tx: &mut Tx, most_days: i32) -> Result<u64> {
     let shortened = sqlx::query!(
         "with long as (
-             select organization_id, id from personal_access_tokens
+             select id from personal_access_tokens
              where organization_id = $1 and expires_at > created_at + make_interval(days => $2)
              order by id for update)
          update personal_access_tokens t set expires_at = t.created_at + make_interval(days => $2) from long
-         where t.organization_id = long.organization_id and t.id = long.id",
+         where t.organization_id = $1 and t.id = long.id",
         tx.organization_id() as OrganizationId,
         most_days
     )
@@ -268,10 +268,10 @@ pub(crate) async fn shorten_all(tx: &mut Tx, most_days: i32) -> Result<u64> {
 pub(crate) async fn purge_some(tx: &mut Tx, at_a_time: i64) -> Result<Part> {
     let purged = sqlx::query!(
         "with dead as (
-             select organization_id, id from personal_access_tokens where organization_id = $1 and expires_at <= $2
+             select id from personal_access_tokens where organization_id = $1 and expires_at <= $2
              limit $3 for update skip locked)
          delete from personal_access_tokens t using dead
-         where t.organization_id = dead.organization_id and t.id = dead.id",
+         where t.organization_id = $1 and t.id = dead.id",
         tx.organization_id() as OrganizationId,
         tx.now(),
         at_a_time

@@ -57,11 +57,23 @@ async fn prepare_and_clean(ready: &Sender<u32>, bin: &Receiver<String>) {
     let template = format!("{PREFIX}_{number}_template");
     execute(&mut connection, &format!("create database {template}")).await;
     db::migrate(&config(&shared_server(), &template)).await.expect("the migrations run");
+    distribute(&template).await;
     execute(&mut connection, &format!("select pg_advisory_unlock({MAKING})")).await;
     ready.send(number).expect("a test waits for it");
     while let Ok(database) = bin.recv() {
         execute(&mut connection, &format!("drop database if exists {database} with (force)")).await;
     }
+}
+
+/// Puts the schema that `TEST_SCHEMA` names in place of the migrated one: `./dev distribution` has one whose tables are in parts.
+#[expect(clippy::disallowed_methods, reason = "what a test run is told, it is told by its environment")]
+async fn distribute(template: &str) {
+    let Ok(file) = std::env::var("TEST_SCHEMA") else { return };
+    let schema = std::fs::read_to_string(&file).expect("TEST_SCHEMA names a file of SQL");
+    let mut connection = superuser(&shared_server(), Some(template)).connect().await.expect("the template answers");
+    execute(&mut connection, &schema).await;
+    // No database can be made from a template that someone is connected to.
+    let _ = connection.close().await;
 }
 
 /// Databases of runs that are over: nobody holds their lock.

@@ -155,16 +155,16 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
                   case when about.status <> 'complained' then about.last_error end as about_last_error,
                   k.fingerprint as "key_fingerprint?", k.not_after as "key_ends_at?", c.name as "connection_name?",
                   c.certificates as "certificates?",
-                  exists (select from email_opt_outs x where x.organization_id = i.organization_id and x.email_key = i.email_key
+                  exists (select from email_opt_outs x where x.organization_id = $1 and x.email_key = i.email_key
                       and x.covers = 'reminders') as "wants_no_reminders!"
            from email_messages e
            join organizations o on o.organization_id = e.organization_id
            left join invitations i on i.organization_id = e.organization_id and i.id = e.invitation_id
-           left join users inviter on inviter.organization_id = i.organization_id and inviter.id = i.invited_by
-           left join roles r on r.organization_id = i.organization_id and r.id = i.role_id
+           left join users inviter on inviter.organization_id = e.organization_id and inviter.id = i.invited_by
+           left join roles r on r.organization_id = e.organization_id and r.id = i.role_id
            left join password_resets p on p.organization_id = e.organization_id and p.id = e.password_reset_id
            left join users u on u.organization_id = e.organization_id and u.id = e.user_id
-           left join users invited on invited.organization_id = i.organization_id and invited.email_key = i.email_key
+           left join users invited on invited.organization_id = e.organization_id and invited.email_key = i.email_key
            left join email_messages about on about.organization_id = e.organization_id and about.id = e.about_email_id
            left join saml_keys k on k.organization_id = e.organization_id and k.id = e.saml_key_id and k.state <> 'previous'
            left join saml_connections c on c.organization_id = e.organization_id and c.id = e.saml_connection_id and c.is_active

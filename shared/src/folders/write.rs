@@ -121,13 +121,13 @@ async fn check_move(tx: &mut Tx, caller: &Caller, folder: &Folder, parent: Uuid)
                      else p.folder_id = $2 and given.permission in ('view_folder', 'change_folder', 'delete_folder') end
                  and (a.user_id is not null
                      or exists (select from user_group_members m
-                         where m.organization_id = a.organization_id and m.user_group_id = a.user_group_id)
+                         where m.organization_id = $1 and m.user_group_id = a.user_group_id)
                      or exists (select from invitation_user_groups j
                          join invitations i on i.organization_id = j.organization_id and i.id = j.invitation_id
-                         where j.organization_id = a.organization_id and j.user_group_id = a.user_group_id and i.state = 'open')
+                         where j.organization_id = $1 and j.user_group_id = a.user_group_id and i.state = 'open')
                      or exists (select from user_groups g
                          join invitations i on i.organization_id = g.organization_id and i.folder_id = g.folder_id
-                         where g.organization_id = a.organization_id and g.id = a.user_group_id
+                         where g.organization_id = $1 and g.id = a.user_group_id
                            and i.role_id = g.builtin_role_id and i.state = 'open'))) as "gained!""#,
         tx.organization_id() as OrganizationId,
         parent as FolderId,

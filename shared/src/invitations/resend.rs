@@ -38,9 +38,9 @@ async fn again(tx: &mut Tx, who: Holder<'_>, id: InvitationId, lane: Lane) -> Re
         r#"select i.invitee_identifier, i.state, i.sent_at, i.valid_for, i.locale, i.generation, i.resent_count, i.is_superuser,
                   i.role_id as "role_id: RoleId", i.folder_id as "folder_id: FolderId",
                   array(select g.user_group_id from invitation_user_groups g
-                      where g.organization_id = i.organization_id and g.invitation_id = i.id) as "user_groups!",
+                      where g.organization_id = $1 and g.invitation_id = i.id) as "user_groups!",
                   array(select t.team_id from invitation_teams t
-                      where t.organization_id = i.organization_id and t.invitation_id = i.id) as "teams!",
+                      where t.organization_id = $1 and t.invitation_id = i.id) as "teams!",
                   case when i.resent_on = $3 then i.resent_that_day else 0 end as "resent_today!",
                   i.email_id as "email_id: EmailId"
            from invitations i where i.organization_id = $1 and i.id = $2 for update"#,

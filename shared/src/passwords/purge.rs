@@ -16,10 +16,10 @@ const AT_A_TIME: i64 = 1_000;
 pub async fn purge_some(tx: &mut Tx) -> Result<Part> {
     let purged = sqlx::query!(
         "with dead as (
-             select organization_id, id from password_resets
+             select id from password_resets
              where organization_id = $1 and least(used_at, superseded_at, valid_until) <= $2
              limit $3 for update skip locked)
-         delete from password_resets p using dead where p.organization_id = dead.organization_id and p.id = dead.id",
+         delete from password_resets p using dead where p.organization_id = $1 and p.id = dead.id",
         tx.organization_id() as OrganizationId,
         tx.now() - KEPT,
         AT_A_TIME

@@ -36,7 +36,7 @@ pub async fn list_company_accounts<P>(tx: &mut Tx, by: &Access<P>) -> Result<Vec
                   may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $3)
                       or exists (select from saml_identities x join saml_connections a
                           on a.organization_id = x.organization_id and a.id = x.connection_id
-                          where x.organization_id = u.organization_id and x.user_id = u.id
+                          where x.organization_id = $1 and x.user_id = u.id
                             and x.connection_id <> c.id and a.is_active) as "has_other_way!"
            from saml_connections c
            join organizations o on o.organization_id = c.organization_id

@@ -83,11 +83,11 @@ pub async fn preview(tx: &mut Tx, by: &Access<ChangeOrganization>) -> Result<Pre
                select u.id, u.email_key,
                       exists (select from saml_identities i join saml_connections c
                               on c.organization_id = i.organization_id and c.id = i.connection_id
-                              where i.organization_id = u.organization_id and i.user_id = u.id and c.is_active) as known,
+                              where i.organization_id = $1 and i.user_id = u.id and c.is_active) as known,
                       u.is_local and u.keep_local_login as kept,
                       exists (select from saml_connection_domains d join saml_connections c
                               on c.organization_id = d.organization_id and c.id = d.connection_id
-                              where d.organization_id = u.organization_id and c.is_active
+                              where d.organization_id = $1 and c.is_active
                                 and d.domain = split_part(u.email_key, '@', -1))
                           and not u.is_superuser and not exists (select from privileged where id = u.id) as expected
                from users u

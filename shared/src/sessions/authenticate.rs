@@ -62,7 +62,7 @@ async fn find(tx: &mut Tx, token: &Token) -> Result<Option<Found>> {
         Found,
         r#"select c.id as "id!", c.user_id as "user_id!: UserId", c.permissions, c.last_used_at, u.email, u.is_superuser, o.slug,
                   (o.mfa_required and not c.is_by_sso and not exists (select from totp_secrets t
-                      where t.organization_id = u.organization_id and t.user_id = u.id and t.confirmed_at is not null)) as "must_enroll!"
+                      where t.organization_id = $1 and t.user_id = u.id and t.confirmed_at is not null)) as "must_enroll!"
            from (select s.organization_id, s.id, s.user_id, null::text[] as permissions, s.last_seen_at as last_used_at,
                         s.saml_connection_id is not null as is_by_sso
                  from sessions s where s.organization_id = $1 and s.token_digest = $2 and s.expires_at > $3
@@ -70,11 +70,11 @@ async fn find(tx: &mut Tx, token: &Token) -> Result<Option<Found>> {
                  select t.organization_id, t.id, t.user_id, t.permissions, t.last_used_at,
                         exists (select from saml_identities i
                                 join saml_connections m on m.organization_id = i.organization_id and m.id = i.connection_id
-                                where i.organization_id = t.organization_id and i.user_id = t.user_id and m.is_active)
+                                where i.organization_id = $1 and i.user_id = t.user_id and m.is_active)
                  from personal_access_tokens t
                  where t.organization_id = $1 and t.token_digest = $2 and t.expires_at > $3) c
-           join users u on u.organization_id = c.organization_id and u.id = c.user_id
-           join organizations o on o.organization_id = c.organization_id
+           join users u on u.organization_id = $1 and u.id = c.user_id
+           join organizations o on o.organization_id = $1
            where u.is_active and (u.expiry_date is null or u.expiry_date >= $4) and o.deleted_at is null"#,
         tx.organization_id() as OrganizationId,
         token.digest(),
@@ -94,11 +94,11 @@ async fn note_use(db: &Db, tenant: &Tenant, credential: &Credential) -> Result<(
     match credential {
         Credential::Session(id) => sqlx::query!(
             "with due as (
-                 select organization_id, id from sessions
+                 select id from sessions
                  where organization_id = $1 and id = $2 and (last_seen_at is null or last_seen_at <= $4)
                  for no key update skip locked)
              update sessions s set last_seen_at = $3 from due
-             where s.organization_id = due.organization_id and s.id = due.id",
+             where s.organization_id = $1 and s.id = due.id",
             tx.organization_id() as OrganizationId,
             *id as SessionId,
             tx.now(),
@@ -106,11 +106,11 @@ async fn note_use(db: &Db, tenant: &Tenant, credential: &Credential) -> Result<(
         ),
         Credential::Token { id, .. } => sqlx::query!(
             "with due as (
-                 select organization_id, id from personal_access_tokens
+                 select id from personal_access_tokens
                  where organization_id = $1 and id = $2 and (last_used_at is null or last_used_at <= $4)
                  for no key update skip locked)
              update personal_access_tokens t set last_used_at = $3 from due
-             where t.organization_id = due.organization_id and t.id = due.id",
+             where t.organization_id = $1 and t.id = due.id",
             tx.organization_id() as OrganizationId,
             *id as PersonalAccessTokenId,
             tx.now(),

@@ -160,8 +160,8 @@ pub(super) async fn purge_some(tx: &mut Tx, at_a_time: i64) -> Result<Part> {
     // Nobody takes over by one that is over, so nobody holds its lock.
     let purged = sqlx::query!(
         "with dead as (
-             select organization_id, id from session_tokens where organization_id = $1 and expires_at <= $2 limit $3)
-         delete from session_tokens t using dead where t.organization_id = dead.organization_id and t.id = dead.id",
+             select id from session_tokens where organization_id = $1 and expires_at <= $2 limit $3)
+         delete from session_tokens t using dead where t.organization_id = $1 and t.id = dead.id",
         tx.organization_id() as OrganizationId,
         tx.now(),
         at_a_time

@@ -234,9 +234,9 @@ const AT_A_TIME: i64 = 1_000;
 pub async fn purge_some(tx: &mut Tx) -> Result<Part> {
     let purged = sqlx::query!(
         "with dead as (
-             select organization_id, id from sessions where organization_id = $1 and expires_at <= $2
+             select id from sessions where organization_id = $1 and expires_at <= $2
              limit $3 for update skip locked)
-         delete from sessions s using dead where s.organization_id = dead.organization_id and s.id = dead.id",
+         delete from sessions s using dead where s.organization_id = $1 and s.id = dead.id",
         tx.organization_id() as OrganizationId,
         tx.now(),
         AT_A_TIME

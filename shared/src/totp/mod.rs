@@ -48,7 +48,7 @@ pub async fn status(tx: &mut Tx, by: &Access<InPerson>) -> Result<Status> {
                   may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $3) and u.password_hash is not null
                       as "takes_password!",
                   (select count(*) from recovery_codes r
-                   where r.organization_id = u.organization_id and r.user_id = u.id) as "left!"
+                   where r.organization_id = $1 and r.user_id = u.id) as "left!"
            from users u join organizations o on o.organization_id = u.organization_id
            left join totp_secrets t on t.organization_id = u.organization_id and t.user_id = u.id
            where u.organization_id = $1 and u.id = $2"#,

@@ -1,5 +1,6 @@
 //! Organizations never meet. What is walked here is the OpenAPI document: an operation is covered the day it is born.
 
+mod distribution;
 mod doors;
 mod walls;
 
