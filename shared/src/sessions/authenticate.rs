@@ -17,21 +17,24 @@ use crate::tenant::Tenant;
 const NOTED_EVERY: TimeDelta = TimeDelta::minutes(1);
 
 /// Resolves a token: who calls, if it lives, its owner may sign in, and the organization is there. With him comes the unit of
-/// work in which that was found, for what he reads: it sees what the check saw, and costs no other one.
+/// work for what he reads: the one in which that was found, unless there was something to note between.
 pub async fn authenticate(db: &Db, token: &str, origin: Origin) -> Result<(Caller, Tx)> {
     let token = Token::parse(token).filter(|token| token.kind() != TokenKind::Browser).ok_or_else(not_signed_in)?;
     let tenant = token.claimed_tenant();
-    let mut tx = db.look(&tenant, Actor::Anonymous, origin).await?;
+    let mut tx = db.look(&tenant, Actor::Anonymous, origin.clone()).await?;
     let row = find(&mut tx, &token).await?.ok_or_else(not_signed_in)?;
     let credential = match token.kind() {
         TokenKind::Personal => Credential::Token { id: row.id.into(), scope: row.permissions.map(Arc::from) },
         _ => Credential::Session(row.id.into()),
     };
-    if row.last_used_at.is_none_or(|at| at <= tx.now() - NOTED_EVERY)
-        && let Err(error) = note_use(db, &tenant, &credential).await
-    {
-        // Who he is, is known: that it could not be noted is not his trouble.
-        tracing::warn!(%error, "the use of a credential could not be noted");
+    if row.last_used_at.is_none_or(|at| at <= tx.now() - NOTED_EVERY) {
+        // Nobody who has a connection waits for another.
+        drop(tx);
+        if let Err(error) = note_use(db, &tenant, &credential).await {
+            // Who he is, is known: that it could not be noted is not his trouble.
+            tracing::warn!(%error, "the use of a credential could not be noted");
+        }
+        tx = db.look(&tenant, Actor::Anonymous, origin.clone()).await?;
     }
     let caller = Caller {
         tenant,
