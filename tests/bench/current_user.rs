@@ -19,15 +19,11 @@ pub(crate) async fn measure(effort: &Effort) -> Vec<Comparison> {
     let count = statements(&world.tenantry, |_| bob.get("/iam/current-user")).await;
     drop(bare);
     world.end().await;
-    let [ours, theirs] = turns.throughput();
-    vec![Comparison {
-        figure: "GET /iam/current-user".into(),
-        against: "a bare handler: token, SHA-256, one select".into(),
-        unit: "/s",
-        ours,
-        theirs,
-        target: Target::AtLeast(0.6),
-        loads: turns.loads(),
-        notes: vec![format!("{count} statements a request; the bare handler has 1")],
-    }]
+    let notes = vec![format!("{count} statements a request; the bare handler has 1")];
+    vec![turns.compare(
+        "GET /iam/current-user",
+        "a bare handler: token, SHA-256, one select",
+        Target::AtLeast(0.6),
+        notes,
+    )]
 }

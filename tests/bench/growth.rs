@@ -7,7 +7,7 @@ use harness::{Caller, Processes};
 use serde_json::{Value, json};
 
 use crate::Effort;
-use crate::load::{Asked, Load, take_turns};
+use crate::load::{Asked, take_turns};
 use crate::report::{Comparison, Target};
 use crate::users_list::fill;
 use crate::world::World;
@@ -16,6 +16,8 @@ use crate::world::World;
 const SIZES: [(u32, u32); 3] = [(10, 1_000), (1_000, 100_000), (10_000, 1_000_000)];
 /// Invitations of one batch.
 const INVITED: usize = 200;
+/// What rises by more than a tenth is a defect.
+const TARGET: Target = Target::AtLeast(0.9);
 
 /// One of them, with an administrator of the organization that is looked at: it is as large everywhere.
 struct Size {
@@ -61,19 +63,6 @@ impl Size {
     }
 }
 
-fn compare(what: &str, size: &Size, least: &Size, [ours, theirs]: [Vec<f64>; 2], loads: Vec<Load>) -> Comparison {
-    Comparison {
-        figure: format!("{what}, {}", size.name),
-        against: least.name.clone(),
-        unit: "/s",
-        ours,
-        theirs,
-        target: Target::AtLeast(0.9),
-        loads,
-        notes: Vec::new(),
-    }
-}
-
 pub(crate) async fn measure(effort: &Effort) -> Vec<Comparison> {
     let world = World::start().await;
     let mut sizes = Vec::new();
@@ -85,7 +74,7 @@ pub(crate) async fn measure(effort: &Effort) -> Vec<Comparison> {
     for size in &mut sizes {
         for ((what, ours), (_, theirs)) in size.questions().into_iter().zip(least.questions()) {
             let turns = take_turns(effort, (&size.name, &ours), (&least.name, &theirs)).await;
-            all.push(compare(what, size, &least, turns.throughput(), turns.loads()));
+            all.push(turns.compare(&format!("{what}, {}", size.name), &least.name, TARGET, Vec::new()));
         }
         let mut invited = [Vec::new(), Vec::new()];
         for round in 0..=effort.rounds {
@@ -95,7 +84,9 @@ pub(crate) async fn measure(effort: &Effort) -> Vec<Comparison> {
                 invited.iter_mut().zip(speeds).for_each(|(all, speed)| all.push(speed));
             }
         }
-        all.push(compare(&format!("POST /invitations/batch of {INVITED}"), size, &least, invited, Vec::new()));
+        let [ours, theirs] = invited;
+        let figure = format!("POST /invitations/batch of {INVITED}, {}", size.name);
+        all.push(Comparison { against: least.name.clone(), theirs, ..Comparison::alone(&figure, "/s", ours, TARGET) });
     }
     drop((least, sizes));
     world.end().await;

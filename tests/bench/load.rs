@@ -9,7 +9,7 @@ use harness::{required, run_within};
 use serde_json::{Value, json};
 
 use crate::Effort;
-use crate::report::{median, number};
+use crate::report::{Comparison, Target, median, number};
 use crate::usage::{Watch, Work, processors};
 
 /// Of a closed loop: more than there are connections to Postgres, so that those are always busy.
@@ -196,15 +196,14 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// Good answers a second of each round.
-    pub(crate) fn throughput(&self) -> [Vec<f64>; 2] {
-        [&self.ours, &self.theirs].map(|loads| loads.iter().map(|load| load.per_second).collect())
-    }
-
-    /// For the table.
-    pub(crate) fn loads(&self) -> Vec<Load> {
-        let [ours, theirs] = self.fixed.clone();
-        vec![Load::middle(&self.ours), Load::middle(&self.theirs), ours, theirs]
+    /// Good answers a second, of each round.
+    pub(crate) fn compare(self, figure: &str, against: &str, target: Target, notes: Vec<String>) -> Comparison {
+        let [ours, theirs] =
+            [&self.ours, &self.theirs].map(|loads| loads.iter().map(|load| load.per_second).collect::<Vec<_>>());
+        let mut loads = vec![Load::middle(&self.ours), Load::middle(&self.theirs)];
+        loads.extend(self.fixed);
+        let (figure, against) = (figure.to_owned(), against.to_owned());
+        Comparison { figure, against, unit: "/s", ours, theirs, target, loads, notes }
     }
 }
 

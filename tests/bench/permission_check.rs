@@ -59,15 +59,11 @@ pub(crate) async fn measure(effort: &Effort) -> Vec<Comparison> {
     let question = |n: usize| LARGE.question(u32::try_from(n).unwrap_or_default());
     let count = statements(tenantry, |n| of_large.post("/permissions/check", question(n))).await;
     world.end().await;
-    let [ours, theirs] = turns.throughput();
-    vec![Comparison {
-        figure: "POST /permissions/check, 10,000 folders and 100,000 assignments".into(),
-        against: "the same with 100 and 1,000".into(),
-        unit: "/s",
-        ours,
-        theirs,
-        target: Target::AtLeast(0.9),
-        loads: turns.loads(),
-        notes: vec![format!("{count} statements a request")],
-    }]
+    let notes = vec![format!("{count} statements a request")];
+    vec![turns.compare(
+        "POST /permissions/check, 10,000 folders and 100,000 assignments",
+        "the same with 100 and 1,000",
+        Target::AtLeast(0.9),
+        notes,
+    )]
 }

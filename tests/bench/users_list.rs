@@ -40,15 +40,11 @@ pub(crate) async fn measure(effort: &Effort) -> Vec<Comparison> {
     let count = statements(&world.tenantry, |_| one_of_many.get("/users?limit=50")).await;
     drop(alone);
     world.end().await;
-    let [ours, theirs] = turns.throughput();
-    vec![Comparison {
-        figure: "GET /users?limit=50 of 1,000, among 1,000,000 of 10,000 organizations".into(),
-        against: "the same where there is only that organization".into(),
-        unit: "/s",
-        ours,
-        theirs,
-        target: Target::AtLeast(0.9),
-        loads: turns.loads(),
-        notes: vec![format!("{count} statements a request")],
-    }]
+    let notes = vec![format!("{count} statements a request")];
+    vec![turns.compare(
+        "GET /users?limit=50 of 1,000, among 1,000,000 of 10,000 organizations",
+        "the same where there is only that organization",
+        Target::AtLeast(0.9),
+        notes,
+    )]
 }
