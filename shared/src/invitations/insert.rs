@@ -79,14 +79,13 @@ pub(super) async fn insert_all(
     let inserted = insert_open(tx, &ordered, defaults).await?;
     ordered.retain(|(id, _)| inserted.contains(id));
     join_later(tx, &ordered).await?;
-    let locale = |row: &Row<'_>| row.new.locale.clone().unwrap_or_else(|| defaults.locale.clone());
-    let locales: Vec<String> = ordered.iter().map(|(_, row)| locale(row)).collect();
-    let mails: Vec<Mail<'_>> = ordered
-        .iter()
-        .zip(&locales)
-        .map(|((id, row), locale)| Mail { id: *id, generation: 1, to: row.new.invitee.as_str(), locale })
-        .collect();
-    mail_all(tx, &mails, lane).await?;
+    let mails = ordered.iter().map(|(id, row)| Mail {
+        id: *id,
+        generation: 1,
+        to: row.new.invitee.as_str(),
+        locale: row.new.locale.as_deref().unwrap_or(&defaults.locale),
+    });
+    mail_all(tx, &mails.collect::<Vec<_>>(), lane).await?;
     let events = ordered.iter().map(|(id, row)| {
         let event = Event::new("invitation.created", "invitation", *id, row.new.invitee.as_str());
         event.with(json!({ "role": row.new.role.map(BuiltinRole::name) }))
