@@ -295,26 +295,21 @@ impl Query {
 
     /// The one row that is left, if any is.
     pub async fn find<T: Listed>(self, tx: &mut Tx) -> Result<Option<T>> {
-        let (mut query, is_by_id) = self.select(tx).await?;
-        let row = query.build().persistent(is_by_id).fetch_optional(tx.connection()).await?;
+        let row = self.select()?.build().fetch_optional(tx.connection()).await?;
         Ok(row.as_ref().map(T::from_row).transpose()?)
     }
 
-    /// All rows that are left. Only where they are few: those of given ids.
+    /// All rows that are left: those of given ids.
     pub(crate) async fn all<T: for<'r> FromRow<'r, PgRow>>(self, tx: &mut Tx) -> Result<Vec<T>> {
-        let (mut query, is_by_id) = self.select(tx).await?;
-        let rows = query.build().persistent(is_by_id).fetch_all(tx.connection()).await?;
+        let rows = self.select()?.build().fetch_all(tx.connection()).await?;
         Ok(rows.iter().map(T::from_row).collect::<Result<_, _>>()?)
     }
 
-    /// The statement, and whether it is by ids: then it is prepared once in a connection, for to plan it takes longer than to do it.
-    async fn select(self, tx: &mut Tx) -> Result<(QueryBuilder<Postgres>, bool)> {
-        let (columns, from, is_by_id) = (self.columns, self.from, self.is_by_id);
-        if !is_by_id {
-            tx.plan_for_values().await?;
-        }
+    /// Prepared once in a connection, whatever its values: to plan it takes longer than to do it.
+    fn select(self) -> Result<QueryBuilder<Postgres>> {
+        let (columns, from) = (self.columns, self.from);
         let (filter, arguments) = self.parts()?;
-        Ok((QueryBuilder::with_arguments(format!("select {columns} from {from}{filter}"), arguments), is_by_id))
+        Ok(QueryBuilder::with_arguments(format!("select {columns} from {from}{filter}"), arguments))
     }
 
     /// Runs it for one page.

@@ -22,6 +22,7 @@ pub struct Received {
     issuer: String,
     in_response_to: Option<String>,
     is_signed: bool,
+    is_encrypted: bool,
 }
 
 impl std::fmt::Debug for Received {
@@ -47,7 +48,7 @@ pub struct Expected<'a> {
     pub now: DateTime<Utc>,
     /// Takes AES-CBC, which is not authenticated.
     pub allow_cbc: bool,
-    /// Ours, all that may be in use: active, next, previous.
+    /// Ours, all that may be in use: active, next, previous. None are needed for what [is not encrypted](Received::is_encrypted).
     pub decryption_keys: &'a [PrivateKey],
 }
 
@@ -109,13 +110,13 @@ impl Received {
     /// Reads the form field `SAMLResponse`, and refuses what is not plain, small and of the one shape.
     pub fn parse(form_value: &str) -> Result<Self, Refusal> {
         let xml = gate::decode_text(gate::decode_base64(form_value)?)?;
-        let (issuer, in_response_to, is_signed) = {
+        let (issuer, in_response_to, is_signed, is_encrypted) = {
             let document = gate::parse(&xml)?;
-            let is_signed = look_at(&document).map_err(|refusal| refusal.about(&document))?;
-            let root = document.root_element();
-            (issuer(&document).unwrap_or_default(), attribute(root, "InResponseTo").map(str::to_owned), is_signed)
+            let (is_signed, is_encrypted) = look_at(&document).map_err(|refusal| refusal.about(&document))?;
+            let in_response_to = attribute(document.root_element(), "InResponseTo").map(str::to_owned);
+            (issuer(&document).unwrap_or_default(), in_response_to, is_signed, is_encrypted)
         };
-        Ok(Self { xml, issuer, in_response_to, is_signed })
+        Ok(Self { xml, issuer, in_response_to, is_signed, is_encrypted })
     }
 
     /// Who it says it is from: for finding the connection, and nothing else.
@@ -126,6 +127,11 @@ impl Received {
     /// Which request it says it answers: for finding that, and nothing else.
     pub fn in_response_to(&self) -> Option<&str> {
         self.in_response_to.as_deref()
+    }
+
+    /// Whether its assertion is encrypted: only then are keys needed that open it.
+    pub fn is_encrypted(&self) -> bool {
+        self.is_encrypted
     }
 
     /// Verifies, decrypts and checks everything but what only a database knows: whether the request is open and this
@@ -196,17 +202,17 @@ fn verify_inside(
     outer.map(|fingerprint| (xml, fingerprint)).ok_or_else(|| Reason::NotSigned.refuse())
 }
 
-/// The shape. Answers whether there is a signature.
-fn look_at(document: &Document<'_>) -> Result<bool, Refusal> {
+/// The shape. Answers whether there is a signature, and whether the assertion is encrypted.
+fn look_at(document: &Document<'_>) -> Result<(bool, bool), Refusal> {
     gate::check_ids(document)?;
     gate::check_references(document)?;
     let root = document.root_element();
     match gate::response(document)? {
         Content::Plain(assertion) => {
             let signed = gate::check_signatures(document, &[root, assertion])?;
-            if signed.contains(&true) { Ok(true) } else { Err(Reason::NotSigned.refuse()) }
+            if signed.contains(&true) { Ok((true, false)) } else { Err(Reason::NotSigned.refuse()) }
         }
-        Content::Encrypted(_) => Ok(gate::check_signatures(document, &[root])?.contains(&true)),
+        Content::Encrypted(_) => Ok((gate::check_signatures(document, &[root])?.contains(&true), true)),
     }
 }
 

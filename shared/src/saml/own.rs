@@ -45,13 +45,27 @@ impl Own {
         let keys = load_keys(tx, sso.seals).await?;
         let urls = ServiceUrls::new(sso.public_url, &row.slug);
         let keys = keys.map(|keys| {
-            let pairs = [Some(&keys.active), keys.next.as_ref(), keys.previous.as_ref()];
-            let decryption = pairs.into_iter().flatten().map(private_key).collect::<Result<_>>()?;
+            let signer = pair(&keys.active)?;
+            let mut decryption = vec![signer.private_key.clone()];
+            for key in [keys.next.as_ref(), keys.previous.as_ref()].into_iter().flatten() {
+                decryption.push(private_key(key)?);
+            }
             let next = keys.next.as_ref().map(certificate).transpose()?;
-            Ok::<_, Error>(Keys { signer: pair(&keys.active)?, next, decryption })
+            Ok::<_, Error>(Keys { signer, next, decryption })
         });
         Ok(Self { slug: row.slug, name: row.name, urls, keys: keys.transpose()? })
     }
+}
+
+/// Our addresses alone, where no key is needed: to make keys ready takes longer than to verify a message.
+pub(super) async fn load_urls(tx: &mut Tx, sso: &Sso<'_>) -> Result<ServiceUrls> {
+    let slug = sqlx::query_scalar!(
+        "select slug from organizations where organization_id = $1",
+        tx.organization_id() as OrganizationId
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(ServiceUrls::new(sso.public_url, &slug))
 }
 
 fn certificate(key: &OpenKey) -> Result<Certificate> {

@@ -82,8 +82,13 @@ pub(super) async fn moves(tx: &mut Tx, arrival: &Arrival<'_>, account: &Account)
 }
 
 /// Lets someone in, known or not, and puts him where the directory says. Under the lock of the organization's rights, unless he
-/// is known and stays where he is.
-pub(super) async fn admit(tx: &mut Tx, arrival: &Arrival<'_>, known: Option<Account>) -> Result<Account, Halt> {
+/// `is_settled`: known, and staying where he is.
+pub(super) async fn admit(
+    tx: &mut Tx,
+    arrival: &Arrival<'_>,
+    known: Option<Account>,
+    is_settled: bool,
+) -> Result<Account, Halt> {
     demand_invitee(tx, arrival).await?;
     let account = match known {
         Some(account) => account,
@@ -91,7 +96,7 @@ pub(super) async fn admit(tx: &mut Tx, arrival: &Arrival<'_>, known: Option<Acco
     };
     demand_alive(tx, &account)?;
     tx.act_as(Actor::User { id: account.id, name: account.email.clone(), credential: None });
-    let moves = moves(tx, arrival, &account).await?;
+    let moves = if is_settled { Moves::default() } else { moves(tx, arrival, &account).await? };
     if !moves.are_none() {
         let moved = group_mapping::apply(tx, account.id, moves).await?;
         note_moves(tx, &account, &moved).await?;

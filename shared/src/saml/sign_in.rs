@@ -3,16 +3,17 @@
 //! What the message itself must be is checked by `tenantry-saml`; what only a database knows is checked here: that it answers
 //! a request of ours, of this connection and this browser, that nobody took it before, and whom it lets in.
 
-use tenantry_saml::{Expected, Received, SignIn};
+use chrono::{DateTime, Utc};
+use tenantry_saml::{Expected, PrivateKey, Received, SignIn};
 
 use super::noted::{self, Kind, NewEvent, Seen};
-use super::own::Own;
+use super::own::{self, Own};
 use super::person::Person;
 use super::provision::{self, Account, Arrival};
 use super::refused::{Halt, Refused, Told};
 use super::requests::{self, Browser, Purpose, Request};
 use super::test_sign_in::{self, TestResult};
-use super::{Connection, Sso, connect, connections};
+use super::{Connection, ServiceUrls, Sso, connect, connections};
 use crate::access::{self, Actor, Origin};
 use crate::audit::Event;
 use crate::db::Tx;
@@ -109,7 +110,7 @@ impl Attempt<'_> {
     async fn take(&mut self, posted: &Posted<'_>) -> Result<Outcome, Halt> {
         let response = posted.response.to_owned();
         let received = self.sso.workers.run(move || Received::parse(&response)).await?;
-        let mut tx = self.begin().await?;
+        let mut tx = self.sso.db.look(&self.tenant, Actor::Anonymous, self.origin.clone()).await?;
         // A message that can't be read at all is known by this, too: an administrator sees what came of his test.
         if let Some(relay_state) = posted.relay_state
             && let Some(request) = requests::find_by_relay_state(&mut tx, relay_state).await?
@@ -124,10 +125,16 @@ impl Attempt<'_> {
             Some(id) => self.find_request(&mut tx, id, posted).await?,
             None => self.find_unasked(&mut tx, received.issuer()).await?,
         };
-        let own = Own::load(&mut tx, self.sso).await?;
+        let (urls, decryption_keys) = if received.is_encrypted() {
+            let Own { urls, keys, .. } = Own::load(&mut tx, self.sso).await?;
+            (urls, keys.map(|keys| keys.decryption).unwrap_or_default())
+        } else {
+            (own::load_urls(&mut tx, self.sso).await?, Vec::new())
+        };
         let now = tx.now();
+        // Nobody keeps a connection to Postgres while he verifies.
         tx.commit().await?;
-        let said = self.verify(received, &connection, own, now).await?;
+        let said = self.verify(received, &connection, (urls, decryption_keys), now).await?;
         if said.name_id.is_transient() {
             let detail = "The NameID is transient: it changes at each sign-in, so that nobody can be known by it again. Have the \
                           provider send a persistent NameID or the e-mail address.";
@@ -146,15 +153,19 @@ impl Attempt<'_> {
     /// The connection that a request of ours went to.
     async fn find_request(&mut self, tx: &mut Tx, id: &str, posted: &Posted<'_>) -> Result<Connection, Halt> {
         let again = |reason, detail: &'static str| Err(Refused::new(Told::Again, reason, detail).into());
-        let request = requests::find(tx, id).await?.filter(|request| !request.is_for(Purpose::Logout));
-        let Some(request) = request else {
+        let known = self.request.as_ref().filter(|request| request.id == id).cloned();
+        let is_known = known.is_some();
+        let request = if is_known { known } else { requests::find(tx, id).await? };
+        let Some(request) = request.filter(|request| !request.is_for(Purpose::Logout)) else {
             return again(
                 "unknown_request",
                 "It answers no request of ours that is open: perhaps it was answered before.",
             );
         };
-        let connection = connections::find(tx, request.connection_id).await?;
-        self.connection.clone_from(&connection);
+        if !is_known {
+            self.connection = connections::find(tx, request.connection_id).await?;
+        }
+        let connection = self.connection.clone();
         if !request.is_of(posted.browser) {
             return again(
                 "other_browser",
@@ -202,22 +213,22 @@ impl Attempt<'_> {
         &mut self,
         received: Received,
         connection: &Connection,
-        own: Own,
-        now: chrono::DateTime<chrono::Utc>,
+        (urls, decryption_keys): (ServiceUrls, Vec<PrivateKey>),
+        now: DateTime<Utc>,
     ) -> Result<SignIn, Halt> {
         let certificates = connection.trusted()?;
         let (issuer, allow_cbc) = (connection.entity_id.clone(), connection.allow_cbc);
         let in_response_to = self.request.as_ref().map(|request| request.id.clone());
         let verified = self.sso.workers.run(move || {
             received.verify(&Expected {
-                entity_id: &own.urls.entity_id,
-                acs_url: &own.urls.acs_url,
+                entity_id: &urls.entity_id,
+                acs_url: &urls.acs_url,
                 issuer: &issuer,
                 certificates: &certificates,
                 in_response_to: in_response_to.as_deref(),
                 now,
                 allow_cbc,
-                decryption_keys: own.keys.as_ref().map(|keys| keys.decryption.as_slice()).unwrap_or_default(),
+                decryption_keys: &decryption_keys,
             })
         });
         let said = verified.await?.map_err(|refusal| self.seen.refuse(refusal))?;
@@ -243,26 +254,16 @@ impl Attempt<'_> {
             Some((user, _)) => provision::lock_user(&mut tx, user).await?,
             None => provision::lock_known(&mut tx, &arrival).await?,
         };
-        if !locked {
-            let is_settled = match &known {
-                _ if self.is_test() || self.asker().is_some() => false,
-                Some(account) => provision::moves(&mut tx, &arrival, account).await?.are_none(),
-                None => false,
-            };
-            if !is_settled {
-                return Ok(None);
-            }
+        if !locked && !self.is_settled(&mut tx, &arrival, known.as_ref()).await? {
+            return Ok(None);
         }
         self.consume(&mut tx, connection, said).await?;
-        tx.savepoint().await?;
-        let admitted = match self.asker() {
-            Some((_, session)) => connect::attach(&mut tx, &arrival, known, session).await,
-            None => provision::admit(&mut tx, &arrival, known).await,
+        let admitted = if locked {
+            self.admit(&mut tx, &arrival, known).await
+        } else {
+            // Whoever is refused here has changed nothing.
+            provision::admit(&mut tx, &arrival, known, true).await
         };
-        let is_kept = admitted.is_ok() && !self.is_test();
-        if !matches!(admitted, Err(Halt::Trouble(_))) {
-            tx.end_savepoint(is_kept).await?;
-        }
         let account = match admitted {
             Err(Halt::Trouble(error)) => return Err(error.into()),
             admitted if self.is_test() => {
@@ -282,6 +283,29 @@ impl Attempt<'_> {
         }
     }
 
+    /// Whether he is known and stays where he is, so that nobody's rights change.
+    async fn is_settled(&self, tx: &mut Tx, arrival: &Arrival<'_>, known: Option<&Account>) -> Result<bool> {
+        match known {
+            Some(account) if !self.is_test() && self.asker().is_none() => {
+                Ok(provision::moves(tx, arrival, account).await?.are_none())
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Under the lock of the organization's rights. Nothing is kept of a test, or of a refusal.
+    async fn admit(&self, tx: &mut Tx, arrival: &Arrival<'_>, known: Option<Account>) -> Result<Account, Halt> {
+        tx.savepoint().await?;
+        let admitted = match self.asker() {
+            Some((_, session)) => connect::attach(tx, arrival, known, session).await,
+            None => provision::admit(tx, arrival, known, false).await,
+        };
+        if !matches!(admitted, Err(Halt::Trouble(_))) {
+            tx.end_savepoint(admitted.is_ok() && !self.is_test()).await?;
+        }
+        admitted
+    }
+
     async fn consume(&self, tx: &mut Tx, connection: &Connection, said: &SignIn) -> Result<(), Halt> {
         let again = |reason, detail: &'static str| Err(Refused::new(Told::Again, reason, detail).into());
         if let Some(request) = &self.request
@@ -295,8 +319,7 @@ impl Attempt<'_> {
         if !requests::remember(tx, connection.id.into(), &said.assertion_id, said.expires_at).await? {
             return again("replayed", "This assertion was used before. Each is good once.");
         }
-        let now = connections::find(tx, connection.id.into()).await?;
-        if now.is_none_or(|now| now.version != connection.version) {
+        if connections::version(tx, connection.id.into()).await? != Some(connection.version) {
             return again("connection_changed", "The connection was changed while the message was looked at.");
         }
         Ok(())

@@ -123,8 +123,19 @@ fn query(tx: &Tx) -> Query {
 /// The connection of an id, on or off.
 pub(super) async fn find(tx: &mut Tx, id: SamlConnectionId) -> Result<Option<Connection>> {
     let mut query = query(tx);
-    query.equals("c.id", Some(id));
+    query.id("c.id", id.into());
     query.find(tx).await
+}
+
+/// How often the connection of an id was changed.
+pub(super) async fn version(tx: &mut Tx, id: SamlConnectionId) -> Result<Option<i64>> {
+    Ok(sqlx::query_scalar!(
+        "select version from saml_connections where organization_id = $1 and id = $2",
+        tx.organization_id() as OrganizationId,
+        id as SamlConnectionId
+    )
+    .fetch_optional(tx.connection())
+    .await?)
 }
 
 impl Connection {
