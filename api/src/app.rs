@@ -16,7 +16,7 @@ use tenantry_shared::sessions::{Door, SignInKeys};
 use tenantry_shared::signature::SigningSecret;
 
 use crate::auth::SignedIn;
-use crate::problem::{ApiResult, Problem};
+use crate::problem::ApiResult;
 use crate::saml::SamlTools;
 
 /// What handlers share. Clones are cheap.
@@ -42,19 +42,19 @@ impl App {
     /// Begins a unit of work in the organization of a slug, for a caller who may do there what `P` stands for. Another
     /// organization's slug and one that does not exist are the same 404.
     pub(crate) async fn enter<P: Permit>(&self, caller: &SignedIn, slug: &str) -> ApiResult<(Tx, Access<P>)> {
-        if !slug.eq_ignore_ascii_case(&caller.caller.organization_slug) {
-            return Err(Problem::not_found());
-        }
+        caller.demand_own(slug)?;
         self.enter_own(caller).await
     }
 
     /// The same in the caller's own organization, where the path names none.
     pub(crate) async fn enter_own<P: Permit>(&self, caller: &SignedIn) -> ApiResult<(Tx, Access<P>)> {
-        let mut tx = match caller.take_begun() {
-            Some(begun) => begun,
-            None => self.db.begin(&caller.caller.tenant, caller.caller.actor(), caller.origin.clone()).await?,
+        let SignedIn { caller, origin, only_reads } = caller;
+        let (tenant, actor, origin) = (&caller.tenant, caller.actor(), origin.clone());
+        let mut tx = match only_reads {
+            true => self.db.look(tenant, actor, origin).await?,
+            false => self.db.begin(tenant, actor, origin).await?,
         };
-        let access = caller.caller.may::<P>(&mut tx).await?;
+        let access = caller.may::<P>(&mut tx).await?;
         Ok((tx, access))
     }
 

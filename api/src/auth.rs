@@ -1,14 +1,12 @@
 //! The credential of a request.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use poem::http::{Method, header};
 use poem::{Body, FromRequest, Request, RequestBody, Result};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde_json::Value;
-use tenantry_shared::access::{Caller, Origin};
-use tenantry_shared::db::Tx;
+use tenantry_shared::access::{Caller, Origin, Standing};
+use tenantry_shared::users::User;
 use tenantry_shared::{Refusal, sessions};
 
 use crate::app::App;
@@ -21,23 +19,14 @@ use crate::problem::Problem;
 pub(crate) struct SignedIn {
     pub(crate) caller: Caller,
     pub(crate) origin: Origin,
-    /// What was begun to look at the credential, where the request only reads.
-    begun: Begun,
+    /// Whether the request only reads.
+    pub(crate) only_reads: bool,
 }
 
-/// A unit of work that whoever takes it first goes on with.
-#[derive(Clone, Debug, Default)]
-struct Begun(Arc<Mutex<Option<Tx>>>);
-
 impl SignedIn {
-    /// One who has a unit of work begun for each thing that he does.
-    pub(crate) fn new(caller: Caller, origin: Origin) -> Self {
-        Self { caller, origin, begun: Begun::default() }
-    }
-
-    /// What was begun already, for the first who asks: it only reads.
-    pub(crate) fn take_begun(&self) -> Option<Tx> {
-        self.begun.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Refuses the slug of another organization than his own, as one that does not exist.
+    pub(crate) fn demand_own(&self, slug: &str) -> Result<(), Problem> {
+        if slug.eq_ignore_ascii_case(&self.caller.organization_slug) { Ok(()) } else { Err(Problem::not_found()) }
     }
 }
 
@@ -72,11 +61,42 @@ impl<'a> ApiExtractor<'a> for SignedIn {
     }
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
-        let signed_in = resolve(request).await?;
-        if signed_in.caller.must_enroll {
-            return Err(Problem::from(sessions::enrollment_required()).into());
-        }
-        Ok(signed_in)
+        demand_enrolled(resolve(request).await?)
+    }
+}
+
+fn demand_enrolled(signed_in: SignedIn) -> Result<SignedIn> {
+    if signed_in.caller.must_enroll {
+        return Err(Problem::from(sessions::enrollment_required()).into());
+    }
+    Ok(signed_in)
+}
+
+/// The same, with all that the caller may know of himself.
+#[derive(Debug)]
+pub(crate) struct Introduced {
+    pub(crate) signed_in: SignedIn,
+    pub(crate) user: User,
+    pub(crate) standing: Standing,
+}
+
+impl<'a> ApiExtractor<'a> for Introduced {
+    const TYPES: &'static [ApiExtractorType] = SignedIn::TYPES;
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        SignedIn::register(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        SignedIn::security_schemes()
+    }
+
+    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
+        let (app, token) = app_and_token(request)?;
+        let (caller, user, standing) = sessions::introduce(&app.db, token).await.map_err(Problem::from)?;
+        Ok(Self { signed_in: demand_enrolled(admit(request, caller)?)?, user, standing })
     }
 }
 
@@ -149,21 +169,28 @@ impl<'a> ApiExtractor<'a> for Changing {
 
 /// Who sent this request.
 async fn resolve(request: &Request) -> Result<SignedIn> {
+    let (app, token) = app_and_token(request)?;
+    let caller = sessions::authenticate(&app.db, token).await.map_err(Problem::from)?;
+    Ok(admit(request, caller)?)
+}
+
+fn app_and_token(request: &Request) -> Result<(&App, &str), Problem> {
     let value = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = value
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token"))
         .map(|(_, token)| token.trim())
         .ok_or_else(|| Problem::from(sessions::not_signed_in()))?;
-    let app: &App = request.data().ok_or_else(|| Problem::internal(&"the app is missing"))?;
-    let (caller, tx) = sessions::authenticate(&app.db, token, origin(request)).await.map_err(Problem::from)?;
+    let app = request.data().ok_or_else(|| Problem::internal(&"the app is missing"))?;
+    Ok((app, token))
+}
+
+fn admit(request: &Request, caller: Caller) -> Result<SignedIn, Problem> {
     let span = tracing::Span::current();
     span.record("organization", &caller.organization_slug);
     span.record("actor", tracing::field::display(caller.user_id));
     demand_its_tenant(request)?;
-    // Where there is a body to wait for, no connection waits with us.
-    let begun = Begun(Arc::new(Mutex::new(Some(tx).filter(|_| request.method() == Method::GET))));
-    Ok(SignedIn { begun, ..SignedIn::new(caller, origin(request)) })
+    Ok(SignedIn { caller, origin: origin(request), only_reads: request.method() == Method::GET })
 }
 
 /// Refuses a request whose `X-Tenant`, where it is sent below an organization, is not that organization's slug.

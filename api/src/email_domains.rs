@@ -134,8 +134,6 @@ async fn enter(app: &App, caller: &SignedIn, slug: &str) -> ApiResult<(Tx, Keepe
         let (tx, by) = app.enter::<ChangeOrganization>(caller, slug).await?;
         return Ok((tx, Keeper::Member(by)));
     };
-    // Nobody who has a connection waits for another.
-    drop(caller.take_begun());
     let keeper = Keeper::operator(&app.db, operator, &caller.caller.tenant, slug).await?;
     let (tx, _) = app.enter_own::<Oneself>(caller).await?;
     Ok((tx, keeper))

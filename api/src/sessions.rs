@@ -11,13 +11,12 @@ use poem_openapi::param::Path;
 use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 use secrecy::SecretString;
-use tenantry_shared::access::{InPerson, Oneself, Permission, look_at_standing};
+use tenantry_shared::access::{InPerson, Permission};
 use tenantry_shared::sessions::{self, Credentials, Entry, NewSession};
-use tenantry_shared::users;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::auth::{Enrolling, From, SignedIn};
+use crate::auth::{Enrolling, From, Introduced, SignedIn};
 use crate::input::{Body, Input};
 use crate::objects::{Shape as _, View};
 use crate::problem::{ApiResult, Problem};
@@ -200,15 +199,13 @@ impl Api {
     #[oai(path = "/orgs/:organization_slug/iam/current-user", method = "get", operation_id = "iam_current_user")]
     async fn current_user(
         &self,
-        caller: SignedIn,
+        caller: Introduced,
         app: Data<&App>,
         /// The organization's slug.
         organization_slug: Path<String>,
     ) -> ApiResult<Json<CurrentUser>> {
-        let (mut tx, by) = app.enter::<Oneself>(&caller, &organization_slug).await?;
-        let user = users::current(&mut tx, &by).await?;
-        let standing = look_at_standing(&mut tx, by.caller()).await?;
-        tx.commit().await?;
+        let Introduced { signed_in, user, standing } = caller;
+        signed_in.demand_own(&organization_slug)?;
 
         let permissions: BTreeSet<String> = standing.grants.values().flatten().cloned().collect();
         let at_root = standing.grants.get(&standing.root_folder.to_string());
@@ -229,7 +226,7 @@ impl Api {
             root_folder_id: standing.root_folder.into(),
             preferences: Preferences(user.preferences.clone()),
             is_admin,
-            user: user.out(&View { names: standing.names, app: *app, slug: &caller.caller.organization_slug }),
+            user: user.out(&View { names: standing.names, app: *app, slug: &signed_in.caller.organization_slug }),
         }))
     }
 }

@@ -92,11 +92,6 @@ impl Db {
         Ok(Tx { only_reads: true, ..tx })
     }
 
-    /// The same for one whose commit may reach the disk later, though never after that of any that follows it.
-    pub(crate) async fn begin_lightly(&self, tenant: &Tenant, actor: Actor, origin: Origin) -> Result<Tx> {
-        self.begin_by("begin; set local synchronous_commit = off", tenant, actor, origin).await
-    }
-
     async fn begin_by(&self, begin: &str, tenant: &Tenant, actor: Actor, origin: Origin) -> Result<Tx> {
         // One round trip: the tenant rides on the `begin`. A UUID needs no quoting.
         let begin = format!("{begin}; set local tenantry.organization_id = '{}'", tenant.id());

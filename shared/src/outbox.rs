@@ -246,30 +246,25 @@ pub enum Taken {
 /// Takes a job: a lease on its row, recorded before any work begins.
 pub async fn take(db: &Db, job: &JobRef) -> Result<Taken> {
     let tenant = Tenant::proven(job.organization_id);
-    // Should it be lost with its server, it is found lost before a mail goes out (`Claim::is_held`); all else may be done twice.
-    let mut tx = db.begin_lightly(&tenant, Actor::System("worker"), Origin::default()).await?;
-    let fence = new_uuid(tx.now());
+    let now = db.clock().now();
+    let fence = new_uuid(now);
+    // What a newer release wrote is left for a newer worker.
+    let known = Job::NAMES.map(str::to_owned);
+    // Should it be lost with its server, it is found lost before a mail goes out (`emails::load`); all else may be done twice.
     let row = sqlx::query!(
-        "update outbox set claim = $4, claimed_until = $3::timestamptz + $5::interval, due_at = $3::timestamptz + $5::interval,
-             takes = takes + 1
-         where organization_id = $1 and id = $2 and parked_at is null
-           and pushed_at is not null and (claimed_until is null or claimed_until <= $3)
-         returning job, lane, takes",
+        r#"select job as "job!", lane as "lane!", takes as "takes!" from take_job($1, $2, $3, $4, $5, $6)"#,
         job.organization_id as OrganizationId,
         job.id,
-        tx.now(),
+        &known,
         fence,
+        now,
         interval(LEASE)
     )
-    .fetch_optional(tx.connection())
+    .fetch_optional(db.pool())
     .await?;
-    let Some(row) = row else { return Ok(Taken::Nothing) };
-    let Some(work) = Job::from_parts(&row.job, job.id) else {
-        // A newer release wrote it: not taken, so that a newer worker can.
-        tracing::warn!(job = row.job, "a job this release does not know");
+    let Some((row, work)) = row.and_then(|row| Job::from_parts(&row.job, job.id).map(|work| (row, work))) else {
         return Ok(Taken::Nothing);
     };
-    tx.commit().await?;
     let claim = Claim { tenant, id: job.id, fence, job: work, lane: Lane::from_number(row.lane) };
     Ok(if row.takes > TAKES_BEFORE_PARKING { Taken::Exhausted(claim) } else { Taken::Claimed(claim) })
 }
@@ -279,6 +274,11 @@ impl Claim {
     #[must_use]
     pub fn tenant(&self) -> &Tenant {
         &self.tenant
+    }
+
+    /// What shows that it is ours.
+    pub(crate) fn fence(&self) -> Uuid {
+        self.fence
     }
 
     /// Begins a unit of work of this job.
@@ -378,7 +378,7 @@ pub(crate) fn interval(delta: TimeDelta) -> sqlx::postgres::types::PgInterval {
 }
 
 /// Claims what is due for pushing into the life of Redis that `epoch` names: at most `places` jobs of a lane, organizations
-/// taking turns.
+/// taking turns. Nobody waits for the disk: should a claim be lost with the server, its jobs are pushed twice, which is harmless.
 pub(crate) async fn claim_due(
     db: &Db,
     lane: Lane,
@@ -389,7 +389,7 @@ pub(crate) async fn claim_due(
     sqlx::query_as!(
         JobRef,
         r#"select organization_id as "organization_id!: OrganizationId", id as "id!", trace_parent
-           from claim_outbox($1, $2, $3, $4, $5)"#,
+           from claim_outbox($1, $2, $3, $4, $5), (select set_config('synchronous_commit', 'off', true)) lightly"#,
         lane.number(),
         db.clock().now(),
         epoch,

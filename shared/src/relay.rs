@@ -26,19 +26,19 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// How soon to look again while there is more to push, and the workers take it.
 const BUSY: Duration = Duration::from_millis(20);
 /// And while they don't.
-const NO_ROOM: Duration = Duration::from_millis(100);
+const STUCK: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Pushes due work until `stop`, which it heeds between two turns. Trouble with Postgres or Redis is logged once an outage,
 /// and passes.
 pub async fn run(db: Db, client: redis::Client, namespace: String, stop: impl Future<Output = ()>) {
-    let windows = [Window(LEAST_WAITING); 2];
+    let windows = [Window::default(); 2];
     let mut relay = Relay { db, client, namespace, connection: None, in_trouble: false, windows };
     let mut stop = std::pin::pin!(stop);
     loop {
         let pause = match relay.turn().await {
-            Ok(Backlog::Pushed) => BUSY,
-            Ok(Backlog::NoRoom) => NO_ROOM,
+            Ok(Backlog::Moving) => BUSY,
+            Ok(Backlog::Stuck) => STUCK,
             Ok(Backlog::None) | Err(_) => SWEEP,
         };
         tokio::select! {
@@ -63,29 +63,44 @@ struct Relay {
 enum Backlog {
     /// All that was due is pushed.
     None,
-    /// The workers are busy, or there is none: more would only fill Redis.
-    NoRoom,
-    /// All that there was room for was pushed.
-    Pushed,
+    /// There is no room, and the workers make none: they are busy, or there is none.
+    Stuck,
+    /// There is more, and the workers take it.
+    Moving,
 }
 
 /// How many jobs of a lane should wait in Redis: few, so that a late-comer's turn comes soon, yet enough for the workers
 /// until the next look. It doubles when they ran dry and halves when they leave most of it.
 #[derive(Clone, Copy, Debug)]
-struct Window(i32);
+struct Window {
+    size: i32,
+    /// How many waited after the last look.
+    left: i32,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { size: LEAST_WAITING, left: 0 }
+    }
+}
 
 impl Window {
-    /// Looks at what is left of it, and says how many more to push.
-    fn places(&mut self, waiting: i32) -> i32 {
-        if waiting > self.0 / 2 {
-            self.0 = (self.0 / 2).max(LEAST_WAITING);
+    /// Looks at what is left of it: whether any were taken, and how many more to push.
+    fn look(&mut self, waiting: i32) -> (bool, i32) {
+        let any_taken = waiting < self.left;
+        self.left = waiting;
+        if waiting > self.size / 2 {
+            self.size = (self.size / 2).max(LEAST_WAITING);
         }
-        self.0 - waiting
+        (any_taken, self.size - waiting)
     }
 
-    /// The workers had taken all, and all that there was room for was pushed: they could have taken more.
-    fn widen(&mut self) {
-        self.0 = (self.0 * 2).min(MOST_WAITING);
+    /// So many were pushed; `all_it_takes`: there may be more of them. If the workers had taken all, they could have taken more.
+    fn fill(&mut self, pushed: i32, all_it_takes: bool) {
+        if all_it_takes && self.left == 0 {
+            self.size = (self.size * 2).min(MOST_WAITING);
+        }
+        self.left += pushed;
     }
 }
 
@@ -113,15 +128,14 @@ impl Relay {
 
     /// Pushes what is due. If Redis fails between the claim and the push, the jobs come due again by themselves.
     async fn push_due(&mut self) -> Result<Backlog, String> {
-        let epoch = self.epoch().await?;
+        let (epoch, waiting) = self.look().await?;
         let mut connection = self.connection().await?;
         let mut backlog = Backlog::None;
-        for (lane, window) in Lane::ALL.into_iter().zip(&mut self.windows) {
+        for ((lane, waiting), window) in Lane::ALL.into_iter().zip(waiting).zip(&mut self.windows) {
             let key = lane.redis_key(&self.namespace);
-            let waiting: i32 = within(connection.llen(&key)).await?;
-            let places = window.places(waiting);
+            let (any_taken, places) = window.look(waiting);
             if places <= 0 {
-                backlog = backlog.max(Backlog::NoRoom);
+                backlog = backlog.max(if any_taken { Backlog::Moving } else { Backlog::Stuck });
                 continue;
             }
             let mut due =
@@ -131,32 +145,45 @@ impl Relay {
             }
             let _spans: Vec<Span> = due.iter_mut().map(|job| traced(job, lane)).collect();
             let jobs: Vec<String> = due.iter().map(ToString::to_string).collect();
-            let is_full = jobs.len() >= usize::try_from(places).unwrap_or(0);
+            let pushed = i32::try_from(jobs.len()).unwrap_or(i32::MAX);
             metrics::counter!("tenantry_jobs_pushed_total").increment(jobs.len() as u64);
             within(connection.lpush::<_, _, ()>(&key, jobs)).await?;
-            if is_full {
-                backlog = Backlog::Pushed;
-                if waiting == 0 {
-                    window.widen();
-                }
+            window.fill(pushed, pushed >= places);
+            if pushed >= places {
+                backlog = Backlog::Moving;
             }
         }
         Ok(backlog)
     }
 
-    /// The present life of Redis: a name that it loses with everything else when it comes back empty.
-    async fn epoch(&mut self) -> Result<Uuid, String> {
-        let key = format!("{}:epoch", self.namespace);
+    /// The present life of Redis, and how many jobs of each lane wait there.
+    async fn look(&mut self) -> Result<(Uuid, [i32; 2]), String> {
+        let epoch = self.epoch_key();
+        let [first, second] = Lane::ALL.map(|lane| lane.redis_key(&self.namespace));
         let mut connection = self.connection().await?;
-        let known: Option<String> = within(connection.get(&key)).await?;
-        if let Some(epoch) = known.as_deref().and_then(|text| Uuid::parse_str(text).ok()) {
-            return Ok(epoch);
-        }
+        let mut asked = redis::pipe();
+        asked.get(&epoch).llen(first).llen(second);
+        let (known, first, second): (Option<String>, i32, i32) = within(asked.query_async(&mut connection)).await?;
+        let epoch = match known.as_deref().and_then(|text| Uuid::parse_str(text).ok()) {
+            Some(epoch) => epoch,
+            None => self.begin_epoch().await?,
+        };
+        Ok((epoch, [first, second]))
+    }
+
+    /// Names the present life of Redis: a name that it loses with everything else when it comes back empty.
+    async fn begin_epoch(&mut self) -> Result<Uuid, String> {
+        let key = self.epoch_key();
+        let mut connection = self.connection().await?;
         let fresh = new_uuid(self.db.clock().now()).to_string();
         // Another API process may have been faster: what stands there counts.
         let _: bool = within(connection.set_nx(&key, &fresh)).await?;
         let agreed: String = within(connection.get(&key)).await?;
         Uuid::parse_str(&agreed).map_err(|_| format!("{key} in Redis is not ours"))
+    }
+
+    fn epoch_key(&self) -> String {
+        format!("{}:epoch", self.namespace)
     }
 
     async fn connection(&mut self) -> Result<ConnectionManager, String> {
@@ -197,17 +224,26 @@ mod tests {
 
     #[test]
     fn what_waits_in_redis_follows_how_fast_it_is_taken() {
-        let mut window = Window(LEAST_WAITING);
+        let mut window = Window::default();
         for _ in 0..10 {
-            assert_eq!(window.places(0), window.0);
-            window.widen();
+            let (_, places) = window.look(0);
+            assert_eq!(places, window.size);
+            window.fill(places, true);
         }
-        assert_eq!(window.places(0), MOST_WAITING);
+        assert_eq!(window.look(0), (true, MOST_WAITING));
+        window.fill(MOST_WAITING, true);
         // They take little of it.
-        assert!(window.places(150) < 0);
+        assert_eq!(window.look(150), (true, MOST_WAITING / 2 - 150));
         for _ in 0..10 {
-            window.places(150);
+            assert!(!window.look(150).0, "they take none");
         }
-        assert_eq!(window.places(0), LEAST_WAITING);
+        assert_eq!(window.look(0), (true, LEAST_WAITING));
+    }
+
+    #[test]
+    fn what_is_not_more_than_there_is_room_for_needs_no_more_room() {
+        let mut window = Window::default();
+        window.fill(3, false);
+        assert_eq!(window.look(0), (true, LEAST_WAITING));
     }
 }

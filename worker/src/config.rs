@@ -39,8 +39,9 @@ pub struct WorkerConfig {
     /// Who mails come from: `Accounts <accounts@example.com>`.
     #[arg(long, env)]
     pub mail_from: Option<String>,
-    /// Jobs at a time, of each of the two lanes: interactive and bulk.
-    #[arg(long, env, default_value_t = 8)]
+    /// Jobs at a time, of each of the two lanes: interactive and bulk. More than connections to the mail server: while some mails
+    /// are sent, others are loaded, and what came of others is written down.
+    #[arg(long, env, default_value_t = 12)]
     pub worker_concurrency: usize,
     /// Whether this worker also runs what recurs: reminders, notices, cleaning up. One of many workers does it each time.
     #[arg(long, env, default_value_t = true, action = ArgAction::Set)]

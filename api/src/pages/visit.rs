@@ -136,10 +136,10 @@ impl Visit {
     /// Who is signed in, in this browser.
     pub(super) async fn signed_in(&self) -> ApiResult<Option<SignedIn>> {
         let Some(token) = Kind::Session.read(&self.headers, self.https()) else { return Ok(None) };
-        match sessions::authenticate(&self.app.db, &token, self.origin.clone()).await {
+        match sessions::authenticate(&self.app.db, &token).await {
             // A personal access token is for programs, wherever someone has put it.
-            Ok((caller, _)) if caller.session().is_none() => Ok(None),
-            Ok((caller, _)) => Ok(Some(SignedIn::new(caller, self.origin.clone()))),
+            Ok(caller) if caller.session().is_none() => Ok(None),
+            Ok(caller) => Ok(Some(SignedIn { caller, origin: self.origin.clone(), only_reads: false })),
             Err(Error::Refused(_)) => Ok(None),
             Err(error) => Err(error.into()),
         }

@@ -4,8 +4,8 @@ mod checks;
 mod permissions;
 mod reach;
 mod rights;
+pub(crate) mod standing;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use std::sync::Arc;
 use crate::db::Tx;
 use crate::error::{Refusal, Result};
 use crate::ids::{FolderId, OrganizationId, PersonalAccessTokenId, SessionId, UserId};
-use crate::objects::{Kind, Names};
 use crate::tenant::Tenant;
 
 pub use checks::{MAX_CHECKS, Question, Verdict, check};
 pub use permissions::*;
 pub(crate) use reach::Reach;
 pub(crate) use rights::{Rights, cannot_grant, demand_grantable, has_administrator, hold, lock};
+pub use standing::{Standing, look_at_standing};
 
 /// Where a request came from, for the audit log and the list of sessions.
 #[derive(Clone, Debug, Default)]
@@ -221,72 +221,6 @@ pub(crate) fn denied(permission: Permission) -> Refusal {
 /// A personal access token, for something that only a sign-in will do for.
 pub(crate) fn session_required() -> Refusal {
     Refusal::forbidden("session_required", "This needs a session: a personal access token can't do it. Sign in.")
-}
-
-/// A caller in his organization: what he belongs to, and what he may do there with his credential.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "as in the organization")]
-pub struct Standing {
-    pub organization_id: OrganizationId,
-    pub organization_name: String,
-    pub organization_slug: String,
-    pub root_folder: FolderId,
-    /// Code names, by the id of the folder where they were granted. A superuser holds all at the root.
-    pub grants: BTreeMap<String, BTreeSet<String>>,
-    /// The groups he is in, and the roles he holds, which he may know also where he may not look at such objects.
-    pub names: Names,
-}
-
-/// Where the caller stands, as of now.
-pub async fn look_at_standing(tx: &mut Tx, caller: &Caller) -> Result<Standing> {
-    let holder = caller.holder();
-    let rows = sqlx::query!(
-        r#"select o.name, o.slug, f.id as "root: FolderId", g.role_id as "role_id?", g.role_name as "role_name?",
-                  g.folder_id as "folder_id?: FolderId", g.permissions as "permissions?",
-                  array(select user_group_id from user_group_members where organization_id = $1 and user_id = $2
-                        order by 1) as "group_ids!",
-                  array(select u.name from user_group_members m
-                        join user_groups u on u.organization_id = m.organization_id and u.id = m.user_group_id
-                        where m.organization_id = $1 and m.user_id = $2 order by m.user_group_id) as "group_names!"
-           from organizations o
-           join folders f on f.organization_id = o.organization_id and f.parent_folder_id is null
-           left join grants_of($2) g on true
-           where o.organization_id = $1"#,
-        tx.organization_id() as OrganizationId,
-        holder.user as UserId
-    )
-    .fetch_all(tx.connection())
-    .await?;
-    let first = rows.first().ok_or_else(Refusal::not_found)?;
-    let mut standing = Standing {
-        organization_id: tx.organization_id(),
-        organization_name: first.name.clone(),
-        organization_slug: first.slug.clone(),
-        root_folder: first.root,
-        grants: BTreeMap::new(),
-        names: Names::default(),
-    };
-    let groups = first.group_ids.iter().copied().zip(first.group_names.iter().cloned());
-    standing.names.extend(Kind::UserGroup, groups);
-    if caller.is_superuser {
-        standing.grant(first.root, Permission::ALL.iter().map(|permission| permission.codename().to_owned()), holder);
-    }
-    for row in rows {
-        standing.names.extend(Kind::Role, row.role_id.zip(row.role_name));
-        if let Some((folder, permissions)) = row.folder_id.zip(row.permissions) {
-            standing.grant(folder, permissions, holder);
-        }
-    }
-    Ok(standing)
-}
-
-impl Standing {
-    fn grant(&mut self, folder: FolderId, permissions: impl IntoIterator<Item = String>, holder: Holder<'_>) {
-        let mut permissions = permissions.into_iter().filter(|permission| holder.has_scope(permission)).peekable();
-        if permissions.peek().is_some() {
-            self.grants.entry(folder.to_string()).or_default().extend(permissions);
-        }
-    }
 }
 
 /// Proof that the caller may do what `P` stands for, in his organization, in this unit of work.

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::Kind;
-use crate::db::Tx;
+use crate::db::{Db, Tx};
 use crate::email_address::{mailbox_key, shown};
 use crate::error::Result;
 use crate::ids::{EmailId, InvitationId, OrganizationId, PasswordResetId};
@@ -122,6 +122,8 @@ pub enum Loaded {
     Nothing,
     /// A newer release wrote it, of a kind this one does not know: for a newer worker.
     NotForUs,
+    /// The wait was longer than the job could be kept: someone else has it.
+    Lost,
 }
 
 /// What came of sending.
@@ -135,9 +137,9 @@ pub enum Verdict {
     Never(String),
 }
 
-/// Loads a mail as things stand now and marks it as being sent. One that was overtaken (revoked, resent, used) is
-/// marked as canceled, one whose address was suppressed meanwhile as that.
-pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
+/// Loads the mail of a job as things stand now, if the job is ours still, and marks it as being sent. One that was overtaken
+/// (revoked, resent, used) is marked as canceled, one whose address was suppressed meanwhile as that.
+pub async fn load(tx: &mut Tx, claim: &Claim, id: EmailId) -> Result<Loaded> {
     let Some(row) = sqlx::query!(
         r#"select e.kind, e.to_address, e.locale, e.status, e.generation,
                   e.invitation_id as "invitation_id: InvitationId",
@@ -158,6 +160,7 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
                   exists (select from email_opt_outs x where x.organization_id = $1 and x.email_key = i.email_key
                       and x.covers = 'reminders') as "wants_no_reminders!"
            from email_messages e
+           join outbox job on job.organization_id = $1 and job.id = e.id and job.claim = $4
            join organizations o on o.organization_id = e.organization_id
            left join invitations i on i.organization_id = e.organization_id and i.id = e.invitation_id
            left join users inviter on inviter.organization_id = e.organization_id and inviter.id = i.invited_by
@@ -169,15 +172,16 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
            left join saml_keys k on k.organization_id = e.organization_id and k.id = e.saml_key_id and k.state <> 'previous'
            left join saml_connections c on c.organization_id = e.organization_id and c.id = e.saml_connection_id and c.is_active
            where e.organization_id = $1 and e.id = $2
-           for update of e"#,
+           for update of e, job"#,
         tx.organization_id() as OrganizationId,
         id as EmailId,
-        tx.now()
+        tx.now(),
+        claim.fence()
     )
     .fetch_optional(tx.connection())
     .await?
     else {
-        return Ok(Loaded::Nothing);
+        return Ok(if claim.is_held(tx).await? { Loaded::Nothing } else { Loaded::Lost });
     };
     if !matches!(row.status.as_str(), "queued" | "sending" | "deferred") {
         return Ok(Loaded::Nothing);
@@ -293,31 +297,28 @@ pub async fn load(tx: &mut Tx, id: EmailId) -> Result<Loaded> {
     }))
 }
 
-/// Records what came of an attempt, and ends or postpones its job in the same transaction.
-pub async fn record(tx: &mut Tx, claim: &Claim, id: EmailId, verdict: &Verdict) -> Result<()> {
-    match verdict {
-        Verdict::Sent => record_sent(tx, claim, id).await,
-        Verdict::NotNow(words) => record_failure(tx, claim, id, words, true).await,
-        Verdict::Never(words) => record_failure(tx, claim, id, words, false).await,
-    }
+/// Records what came of an attempt, and ends or postpones its job with it.
+pub async fn record(db: &Db, claim: &Claim, id: EmailId, verdict: &Verdict) -> Result<()> {
+    let (words, may_pass) = match verdict {
+        Verdict::Sent => return record_sent(db, claim, id).await,
+        Verdict::NotNow(words) => (words, true),
+        Verdict::Never(words) => (words, false),
+    };
+    let mut tx = claim.begin(db).await?;
+    record_failure(&mut tx, claim, id, words, may_pass).await?;
+    tx.commit().await
 }
 
-/// The mail is out, whoever has the job now.
-async fn record_sent(tx: &mut Tx, claim: &Claim, id: EmailId) -> Result<()> {
+async fn record_sent(db: &Db, claim: &Claim, id: EmailId) -> Result<()> {
     sqlx::query!(
-        "update email_messages
-         -- Where a report was faster than this record, what it says came later.
-         set status = case when status in ('bounced', 'complained') then status else 'sent' end,
-             last_error = case when status in ('bounced', 'complained') then last_error end,
-             attempts = attempts + 1, sent_at = $3, version = version + 1
-         where organization_id = $1 and id = $2",
-        tx.organization_id() as OrganizationId,
+        "select note_sent($1, $2, $3)",
+        claim.tenant().id() as OrganizationId,
         id as EmailId,
-        tx.now()
+        db.clock().now()
     )
-    .execute(tx.connection())
+    .fetch_one(db.pool())
     .await?;
-    claim.finish(tx).await
+    Ok(())
 }
 
 async fn record_failure(tx: &mut Tx, claim: &Claim, id: EmailId, words: &str, may_pass: bool) -> Result<()> {

@@ -38,6 +38,11 @@ impl Names {
         self.0.extend(names.into_iter().map(|(id, name)| ((kind, id), name)));
     }
 
+    /// The ids of those of a kind that are known.
+    pub(crate) fn ids(&self, kind: Kind) -> impl Iterator<Item = Uuid> {
+        self.0.keys().filter(move |(known, _)| *known == kind).map(|(_, id)| *id)
+    }
+
     /// The name of one, if the caller sees it.
     #[must_use]
     pub fn get(&self, kind: Kind, id: Uuid) -> Option<&str> {

@@ -3,90 +3,103 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
 use super::not_signed_in;
-use crate::access::{Actor, Caller, Credential, Origin};
-use crate::db::{Db, Tx};
+use crate::access::{Actor, Caller, Credential, Origin, Standing, standing};
+use crate::db::Db;
 use crate::error::Result;
 use crate::ids::{OrganizationId, PersonalAccessTokenId, SessionId, UserId};
+use crate::objects::Kind;
 use crate::secret::{Token, TokenKind};
 use crate::tenant::Tenant;
+use crate::users::{self, User};
 
 /// How often it is noted that a credential was used.
 const NOTED_EVERY: TimeDelta = TimeDelta::minutes(1);
 
-/// Resolves a token: who calls, if it lives, its owner may sign in, and the organization is there. With him comes the unit of
-/// work for what he reads: the one in which that was found, unless there was something to note between.
-pub async fn authenticate(db: &Db, token: &str, origin: Origin) -> Result<(Caller, Tx)> {
-    let token = Token::parse(token).filter(|token| token.kind() != TokenKind::Browser).ok_or_else(not_signed_in)?;
-    let tenant = token.claimed_tenant();
-    let mut tx = db.look(&tenant, Actor::Anonymous, origin.clone()).await?;
-    let row = find(&mut tx, &token).await?.ok_or_else(not_signed_in)?;
-    let credential = match token.kind() {
-        TokenKind::Personal => Credential::Token { id: row.id.into(), scope: row.permissions.map(Arc::from) },
-        _ => Credential::Session(row.id.into()),
-    };
-    if row.last_used_at.is_none_or(|at| at <= tx.now() - NOTED_EVERY) {
-        // Nobody who has a connection waits for another.
-        drop(tx);
-        if let Err(error) = note_use(db, &tenant, &credential).await {
-            // Who he is, is known: that it could not be noted is not his trouble.
-            tracing::warn!(%error, "the use of a credential could not be noted");
-        }
-        tx = db.look(&tenant, Actor::Anonymous, origin.clone()).await?;
-    }
-    let caller = Caller {
-        tenant,
-        organization_slug: row.slug,
-        user_id: row.user_id,
-        credential,
-        email: row.email,
-        is_superuser: row.is_superuser,
-        must_enroll: row.must_enroll,
-    };
-    tx.act_as(caller.actor());
-    Ok((caller, tx))
+/// Resolves a token: who calls, if it lives, its owner may sign in, and the organization is there.
+pub async fn authenticate(db: &Db, token: &str) -> Result<Caller> {
+    let token = parse(token)?;
+    let found = sqlx::query_as!(
+        Found,
+        r#"select credential_id as "credential_id!", user_id as "user_id!: UserId", email as "email!", is_superuser as "is_superuser!",
+                  scope, last_used_at, must_enroll as "must_enroll!", slug as "slug!"
+           from caller_of($1, $2, $3)"#,
+        token.claimed_tenant().id() as OrganizationId,
+        token.digest(),
+        db.clock().now()
+    )
+    .fetch_optional(db.pool())
+    .await?;
+    found.ok_or_else(not_signed_in)?.caller(db, &token).await
 }
 
+/// The same, with all that the caller may know of himself, as of one moment: whoever asks that asks it with every request of his
+/// own.
+pub async fn introduce(db: &Db, token: &str) -> Result<(Caller, User, Standing)> {
+    let token = parse(token)?;
+    // In a unit of work, for what Postgres plans without an organization it plans as if there were no rows.
+    let mut tx = db.look(&token.claimed_tenant(), Actor::Anonymous, Origin::default()).await?;
+    let mut query = QueryBuilder::new(format!(
+        "select c.credential_id, c.user_id, c.scope, c.last_used_at, c.must_enroll, c.slug, {}, {} from caller_of(",
+        users::COLUMNS_BUT_ROLES,
+        standing::COLUMNS
+    ));
+    let tenant = tx.organization_id();
+    query.push_bind(tenant).push(", ").push_bind(token.digest()).push(", ").push_bind(tx.now());
+    query.push(") c join users o on o.id = c.user_id where o.organization_id = ").push_bind(tenant);
+    let row = query.build().fetch_optional(tx.connection()).await?.ok_or_else(not_signed_in)?;
+    // Nobody who has a connection waits for another.
+    drop(tx);
+    let caller = Found::from_row(&row)?.caller(db, &token).await?;
+    let standing = Standing::read(&row, &caller)?;
+    let user = User { roles: standing.names.ids(Kind::Role).collect(), ..User::from_row(&row)? };
+    Ok((caller, user, standing))
+}
+
+fn parse(token: &str) -> Result<Token> {
+    Ok(Token::parse(token).filter(|token| token.kind() != TokenKind::Browser).ok_or_else(not_signed_in)?)
+}
+
+#[derive(sqlx::FromRow)]
 struct Found {
-    id: Uuid,
+    credential_id: Uuid,
     user_id: UserId,
-    permissions: Option<Vec<String>>,
-    last_used_at: Option<DateTime<Utc>>,
     email: String,
     is_superuser: bool,
+    scope: Option<Vec<String>>,
+    last_used_at: Option<DateTime<Utc>>,
     must_enroll: bool,
     slug: String,
 }
 
-async fn find(tx: &mut Tx, token: &Token) -> Result<Option<Found>> {
-    let found = sqlx::query_as!(
-        Found,
-        r#"select c.id as "id!", c.user_id as "user_id!: UserId", c.permissions, c.last_used_at, u.email, u.is_superuser, o.slug,
-                  (o.mfa_required and not c.is_by_sso and not exists (select from totp_secrets t
-                      where t.organization_id = $1 and t.user_id = u.id and t.confirmed_at is not null)) as "must_enroll!"
-           from (select s.organization_id, s.id, s.user_id, null::text[] as permissions, s.last_seen_at as last_used_at,
-                        s.saml_connection_id is not null as is_by_sso
-                 from sessions s where s.organization_id = $1 and s.token_digest = $2 and s.expires_at > $3
-                 union all
-                 select t.organization_id, t.id, t.user_id, t.permissions, t.last_used_at,
-                        exists (select from saml_identities i
-                                join saml_connections m on m.organization_id = i.organization_id and m.id = i.connection_id
-                                where i.organization_id = $1 and i.user_id = t.user_id and m.is_active)
-                 from personal_access_tokens t
-                 where t.organization_id = $1 and t.token_digest = $2 and t.expires_at > $3) c
-           join users u on u.organization_id = $1 and u.id = c.user_id
-           join organizations o on o.organization_id = $1
-           where u.is_active and (u.expiry_date is null or u.expiry_date >= $4) and o.deleted_at is null"#,
-        tx.organization_id() as OrganizationId,
-        token.digest(),
-        tx.now(),
-        tx.now().date_naive()
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    Ok(found)
+impl Found {
+    /// Who it is. That his credential was used is noted now and then.
+    async fn caller(self, db: &Db, token: &Token) -> Result<Caller> {
+        let caller = Caller {
+            tenant: token.claimed_tenant(),
+            organization_slug: self.slug,
+            user_id: self.user_id,
+            credential: match token.kind() {
+                TokenKind::Personal => {
+                    Credential::Token { id: self.credential_id.into(), scope: self.scope.map(Arc::from) }
+                }
+                _ => Credential::Session(self.credential_id.into()),
+            },
+            email: self.email,
+            is_superuser: self.is_superuser,
+            must_enroll: self.must_enroll,
+        };
+        if self.last_used_at.is_none_or(|at| at <= db.clock().now() - NOTED_EVERY)
+            && let Err(error) = note_use(db, &caller.tenant, &caller.credential).await
+        {
+            // Who he is, is known: that it could not be noted is not his trouble.
+            tracing::warn!(%error, "the use of a credential could not be noted");
+        }
+        Ok(caller)
+    }
 }
 
 /// Notes that a credential is used now. Of many requests at once one does it; none waits for another, or for whoever is

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 pub(crate) use at_provider::{AtProvider, at_provider, create_at_provider, end_at_provider, end_others_at_provider};
-pub use authenticate::authenticate;
+pub use authenticate::{authenticate, introduce};
 pub use hand_over::{HandOver, Preview, hand_over, preview_hand_over, take_over};
 pub use list::{Session, end, list};
 pub use login::{Credentials, Door, login};

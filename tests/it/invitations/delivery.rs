@@ -174,22 +174,21 @@ async fn a_mail_sent_again_is_the_same_message() {
 async fn what_is_revoked_while_its_mail_waits_for_a_connection_is_not_mailed() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
-    app.smtp().slow_down(Duration::from_secs(1));
+    app.smtp().slow_down(Duration::from_secs(3));
     let rows: Vec<Value> =
         (0..8).map(|n| json!({ "invitee_identifier": format!("bob{n}@example.com"), "role": "reader" })).collect();
     admin.post("/invitations/batch", rows.into()).await.ok();
     // A worker has taken all of them, and three have a connection.
-    let waiting = eventually("all to be taken", || async {
+    eventually("all to be taken", || async {
         let taken = app.database().rows("select id from outbox where claim is not null").await;
-        let waiting = "select i.id, i.invitee_identifier as address from invitations i
-            join email_messages e on e.organization_id = i.organization_id and e.id = i.email_id where e.status = 'queued'";
-        let waiting = app.database().rows(waiting).await;
-        (taken.len() == 8 && waiting.len() == 5).then_some(waiting)
+        (taken.len() == 8).then_some(())
     })
     .await;
-    let text = |name: &str| waiting[0][name].as_str().expect("a text").to_owned();
-    admin.delete(&format!("/invitations/{}", text("id"))).await.no_content();
+    for row in app.database().rows("select id from invitations").await {
+        let id = row["id"].as_str().expect("an id");
+        admin.delete(&format!("/invitations/{id}")).await.no_content();
+    }
     app.settle().await;
-    assert_eq!((app.mailbox().count_to(&text("address")), app.mailbox().all().len()), (0, 7));
+    assert_eq!(app.mailbox().all().len(), 3, "those that were being sent");
     app.finish().await;
 }

@@ -1,6 +1,6 @@
 //! Sends one mail.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use tenantry_shared::Result;
@@ -24,43 +24,50 @@ use crate::mail::{
 
 /// How long a mail waits that only a newer release can send, while processes are being replaced.
 const FOR_A_NEWER_WORKER: TimeDelta = TimeDelta::seconds(30);
+/// How long what was loaded may wait: a mail that is revoked while others keep the mail server busy is not sent.
+const GOOD_FOR: Duration = Duration::from_millis(250);
 
-/// Waits for its turn, loads the mail as things stand then, mints its links, sends it, records what came of it.
+/// Loads the mail as things stand now, waits for its turn at the mail server, mints its links, sends it, records what came of it.
+/// While some mails are sent, others are loaded; one whose turn was long in coming is loaded again.
 pub(crate) async fn run(worker: &Worker, claim: &Claim, id: EmailId) -> Result<()> {
+    let Some(mut outgoing) = load(worker, claim, id).await? else { return Ok(()) };
+    let loaded = Instant::now();
     let turn = worker.smtp.turn(claim.lane).await;
-    let mut tx = claim.begin(&worker.db).await?;
-    let outgoing = match emails::load(&mut tx, id).await? {
-        Loaded::Send(outgoing) => outgoing,
-        Loaded::Nothing => {
-            claim.finish(&mut tx).await?;
-            return tx.commit().await;
+    if loaded.elapsed() > GOOD_FOR {
+        match load(worker, claim, id).await? {
+            Some(anew) => outgoing = anew,
+            None => return Ok(()),
         }
-        Loaded::NotForUs => {
-            tracing::warn!(email = %id, "a mail of a kind that this release does not know waits for a newer worker");
-            let later = tx.now() + FOR_A_NEWER_WORKER;
-            claim.postpone(&mut tx, later).await?;
-            return tx.commit().await;
-        }
-    };
-    if !claim.is_held(&mut tx).await? {
-        // The wait was longer than we could keep the claim: someone else sends it.
-        return Ok(());
     }
-    tx.commit().await?;
     let verdict = send(worker, claim, &outgoing, turn).await;
     report(&outgoing, &verdict);
     // The server may have it: our record must follow, however long Postgres is away, or it would be sent twice.
-    while let Err(error) = record(worker, claim, id, &verdict).await {
+    while let Err(error) = emails::record(&worker.db, claim, id, &verdict).await {
         tracing::warn!(email = %id, %error, "the outcome of a mail could not be recorded yet");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     Ok(())
 }
 
-async fn record(worker: &Worker, claim: &Claim, id: EmailId, verdict: &Verdict) -> Result<()> {
+/// What to send, marked as being sent. None if there is nothing to send, or nothing for us.
+async fn load(worker: &Worker, claim: &Claim, id: EmailId) -> Result<Option<Box<Outgoing>>> {
     let mut tx = claim.begin(&worker.db).await?;
-    emails::record(&mut tx, claim, id, verdict).await?;
-    tx.commit().await
+    let outgoing = match emails::load(&mut tx, claim, id).await? {
+        Loaded::Send(outgoing) => Some(outgoing),
+        Loaded::Nothing => {
+            claim.finish(&mut tx).await?;
+            None
+        }
+        Loaded::NotForUs => {
+            tracing::warn!(email = %id, "a mail of a kind that this release does not know waits for a newer worker");
+            let later = tx.now() + FOR_A_NEWER_WORKER;
+            claim.postpone(&mut tx, later).await?;
+            None
+        }
+        Loaded::Lost => return Ok(None),
+    };
+    tx.commit().await?;
+    Ok(outgoing)
 }
 
 async fn send(worker: &Worker, claim: &Claim, outgoing: &Outgoing, turn: Turn<'_>) -> Verdict {

@@ -141,8 +141,8 @@ impl SmtpTransport {
         })))
     }
 
-    /// Waits until it is a mail's turn: for a connection that is free, and for the pace. What the mail says should be looked
-    /// up after this, for it can take minutes.
+    /// Waits until it is a mail's turn: for a connection that is free, and for the pace. That can take minutes: what the mail says
+    /// should be looked up again after them.
     pub async fn turn(&self, lane: Lane) -> Turn<'_> {
         let pool = &self.0;
         let _bulk_slot = match lane {
