@@ -95,11 +95,10 @@ impl Db {
     async fn begin_by(&self, begin: &str, tenant: &Tenant, actor: Actor, origin: Origin) -> Result<Tx> {
         // One round trip: the tenant rides on the `begin`. A UUID needs no quoting.
         let begin = format!("{begin}; set local tenantry.organization_id = '{}'", tenant.id());
-        let mut others = self.pool.options().get_max_connections();
+        let mut others = self.others();
         let inner = loop {
-            match self.pool.begin_with(AssertSqlSafe(begin.as_str().to_owned())).await {
-                // Postgres has ended this connection, and perhaps each of those that wait.
-                Err(error) if is_gone(&error) && others > 0 => others -= 1,
+            match self.pool.begin_with(AssertSqlSafe(begin.clone())).await {
+                Err(error) if others.is_there(&error) => {}
                 begun => break begun?,
             }
         };
@@ -115,6 +114,11 @@ impl Db {
         })
     }
 
+    /// The connections that may be there if one is gone: for whoever asks the pool, to try again.
+    pub(crate) fn others(&self) -> Others {
+        Others(self.pool.options().get_max_connections())
+    }
+
     /// Whether Postgres answers, holds our role by row-level security, and has at least this release's schema.
     pub async fn check(&self) -> Result<Schema, Unready> {
         let mut connection = self.pool.acquire().await.map_err(Unready::silent)?;
@@ -124,6 +128,19 @@ impl Db {
     /// Closes the pool, after what is under way.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// See [`Db::others`].
+#[derive(Debug)]
+pub(crate) struct Others(u32);
+
+impl Others {
+    /// Whether it is worth another try: Postgres has ended this connection, and perhaps each of those that wait.
+    pub(crate) fn is_there(&mut self, error: &sqlx::Error) -> bool {
+        let is_there = is_gone(error) && self.0 > 0;
+        self.0 = self.0.saturating_sub(1);
+        is_there
     }
 }
 

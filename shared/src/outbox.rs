@@ -251,17 +251,24 @@ pub async fn take(db: &Db, job: &JobRef) -> Result<Taken> {
     // What a newer release wrote is left for a newer worker.
     let known = Job::NAMES.map(str::to_owned);
     // Should it be lost with its server, it is found lost before a mail goes out (`emails::load`); all else may be done twice.
-    let row = sqlx::query!(
-        r#"select job as "job!", lane as "lane!", takes as "takes!" from take_job($1, $2, $3, $4, $5, $6)"#,
-        job.organization_id as OrganizationId,
-        job.id,
-        &known,
-        fence,
-        now,
-        interval(LEASE)
-    )
-    .fetch_optional(db.pool())
-    .await?;
+    let mut others = db.others();
+    let row = loop {
+        let asked = sqlx::query!(
+            r#"select job as "job!", lane as "lane!", takes as "takes!" from take_job($1, $2, $3, $4, $5, $6)"#,
+            job.organization_id as OrganizationId,
+            job.id,
+            &known,
+            fence,
+            now,
+            interval(LEASE)
+        )
+        .fetch_optional(db.pool())
+        .await;
+        match asked {
+            Err(error) if others.is_there(&error) => {}
+            answer => break answer?,
+        }
+    };
     let Some((row, work)) = row.and_then(|row| Job::from_parts(&row.job, job.id).map(|work| (row, work))) else {
         return Ok(Taken::Nothing);
     };

@@ -1,28 +1,58 @@
-//! Hashing: argon2id, off the async threads, as many at once as there are processors.
+//! Hashing: argon2id, on threads of its own, as many as there are processors.
 
-use std::sync::{Arc, LazyLock};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::thread;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Error, Result};
 
-/// Hashes and verifies off the async threads, as many at once as there are processors: a flood of sign-ins neither stalls
-/// other requests nor eats the memory (19 MiB each).
+/// How much more willingly than others these threads let go of a processor (`nice`): a hash takes some ten milliseconds, and
+/// whoever asks for anything else would wait for it.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 5;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Hashes and verifies on threads of its own, as many at once as there are processors: a flood of sign-ins neither stalls
+/// other requests nor eats the memory (19 MiB each). Clones share the threads, which end with the last of them.
 #[derive(Clone, Debug)]
 pub struct Hasher {
-    places: Arc<Semaphore>,
+    queue: Sender<Work>,
 }
 
 impl Default for Hasher {
     fn default() -> Self {
         // Or whoever asks first for someone who isn't there would wait for it.
         LazyLock::force(&NOBODYS_HASH);
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { places: Arc::new(Semaphore::new(processors)) }
+        let (queue, waiting) = mpsc::channel();
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            let waiting = Arc::clone(&waiting);
+            let started = thread::Builder::new().name("hashing".to_owned()).spawn(move || work_off(&waiting));
+            if let Err(error) = started {
+                tracing::error!(%error, "a thread for hashing could not be started");
+            }
+        }
+        Self { queue }
+    }
+}
+
+/// Does what waits, one after the other, until nobody can ask any more.
+fn work_off(waiting: &Mutex<Receiver<Work>>) {
+    // Of this thread alone, where the system has a priority of each; elsewhere it would be the process'.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, NICENESS);
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+    while let Ok(work) = next() {
+        // Whoever asked sees it, for he gets no answer.
+        let _ = catch_unwind(AssertUnwindSafe(work));
     }
 }
 
@@ -44,13 +74,15 @@ pub(super) fn normal(password: &SecretString) -> SecretString {
 impl Hasher {
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let internal = |e: &dyn std::fmt::Display| Error::Internal(format!("hashing: {e}"));
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|e| internal(&e))?;
-        // The place goes with the work: a caller who hangs up does not make room for more while his hash still runs.
+        let (answer, answered) = oneshot::channel();
         let work = move || {
-            let _place = place;
-            work()
+            // For a caller who has hung up meanwhile it is not begun.
+            if !answer.is_closed() {
+                let _ = answer.send(work());
+            }
         };
-        tokio::task::spawn_blocking(work).await.map_err(|e| internal(&e))
+        self.queue.send(Box::new(work)).map_err(|e| internal(&e))?;
+        answered.await.map_err(|e| internal(&e))
     }
 
     /// A hash in PHC form, with a random salt.

@@ -100,7 +100,7 @@ struct Account {
 /// Looks an account up. It asks as much where the slug was no organization's, and finds nobody.
 async fn find_account(db: &Db, addressee: &Addressee, username: &str) -> Result<Option<Account>> {
     let Some(keeper) = addressee.keeper() else { return Ok(None) };
-    let mut tx = db.begin(keeper, Actor::Anonymous, Origin::default()).await?;
+    let mut tx = db.look(keeper, Actor::Anonymous, Origin::default()).await?;
     // An address wins over a user name that looks like it.
     let row = sqlx::query_as!(
         Account,
