@@ -66,8 +66,8 @@ impl Standing {
             grants: BTreeMap::new(),
             names: Names::default(),
         };
-        let (Json(granted), Json(groups)): (Json<Vec<Grant>>, Json<Vec<(Uuid, String)>>) =
-            (row.try_get("granted")?, row.try_get("own_groups")?);
+        let Json(granted) = row.try_get::<Json<Vec<Grant>>, _>("granted")?;
+        let Json(groups) = row.try_get::<Json<Vec<(Uuid, String)>>, _>("own_groups")?;
         standing.names.extend(Kind::UserGroup, groups);
         let holder = caller.holder();
         if caller.is_superuser {
