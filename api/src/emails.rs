@@ -23,7 +23,7 @@ pub(crate) struct Api;
 pub(crate) enum DeliveryStatus {
     /// Waits to be sent.
     Queued,
-    /// Is being sent.
+    /// Is being sent, or waits for the mail server to have time for it.
     Sending,
     /// The mail server has taken it.
     Sent,

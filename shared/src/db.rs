@@ -114,7 +114,7 @@ impl Db {
         })
     }
 
-    /// The connections that may be there if one is gone: for whoever asks the pool, to try again.
+    /// The connections that may be there if one is gone: for whoever asks the pool for what may be done twice, to try again.
     pub(crate) fn others(&self) -> Others {
         Others(self.pool.options().get_max_connections())
     }
@@ -144,7 +144,7 @@ impl Others {
     }
 }
 
-/// Whether a connection has ended that was there when it was last used: then nothing was done, and another may be there still.
+/// Whether a connection has ended that was there when it was last used: another may be there still.
 fn is_gone(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) => true,

@@ -237,7 +237,7 @@ pub struct Claim {
 pub enum Taken {
     /// It is ours now.
     Claimed(Claim),
-    /// Someone else has it, or it is done, or it is not due: nothing to do.
+    /// Someone else has it, or it is done, or not due, or for a newer release: nothing to do.
     Nothing,
     /// It is ours, and has crashed too often: to be put aside with [`Claim::park`], for a person to look at.
     Exhausted(Claim),
@@ -248,7 +248,6 @@ pub async fn take(db: &Db, job: &JobRef) -> Result<Taken> {
     let tenant = Tenant::proven(job.organization_id);
     let now = db.clock().now();
     let fence = new_uuid(now);
-    // What a newer release wrote is left for a newer worker.
     let known = Job::NAMES.map(str::to_owned);
     // Should it be lost with its server, it is found lost before a mail goes out (`emails::load`); all else may be done twice.
     let mut others = db.others();
@@ -269,7 +268,10 @@ pub async fn take(db: &Db, job: &JobRef) -> Result<Taken> {
             answer => break answer?,
         }
     };
-    let Some((row, work)) = row.and_then(|row| Job::from_parts(&row.job, job.id).map(|work| (row, work))) else {
+    let Some(row) = row else { return Ok(Taken::Nothing) };
+    let Some(work) = Job::from_parts(&row.job, job.id).filter(|_| known.contains(&row.job)) else {
+        // A newer release wrote it: not taken, so that a newer worker can.
+        tracing::warn!(job = row.job, "a job this release does not know");
         return Ok(Taken::Nothing);
     };
     let claim = Claim { tenant, id: job.id, fence, job: work, lane: Lane::from_number(row.lane) };

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Caller, Holder, Permission};
 use crate::db::Tx;
-use crate::error::Result;
+use crate::error::{Refusal, Result};
 use crate::ids::{FolderId, OrganizationId};
 use crate::objects::{Kind, Names};
 
@@ -51,7 +51,7 @@ struct Grant {
 pub async fn look_at_standing(tx: &mut Tx, caller: &Caller) -> Result<Standing> {
     let mut query = QueryBuilder::new(format!("select {COLUMNS} from users o where o.organization_id = "));
     query.push_bind(tx.organization_id()).push(" and o.id = ").push_bind(caller.user_id);
-    let row = query.build().fetch_one(tx.connection()).await?;
+    let row = query.build().fetch_optional(tx.connection()).await?.ok_or_else(Refusal::not_found)?;
     Ok(Standing::read(&row, caller)?)
 }
 

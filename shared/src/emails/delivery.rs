@@ -122,7 +122,7 @@ pub enum Loaded {
     Nothing,
     /// A newer release wrote it, of a kind this one does not know: for a newer worker.
     NotForUs,
-    /// The wait was longer than the job could be kept: someone else has it.
+    /// The job is not ours any more: the wait was longer than it could be kept, or that we had taken it was lost with Postgres.
     Lost,
 }
 

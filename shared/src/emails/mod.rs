@@ -185,7 +185,8 @@ pub(crate) async fn queue_to_user(tx: &mut Tx, kind: Kind, user: UserId) -> Resu
     Ok(())
 }
 
-/// Withdraws a mail that has not been sent. One that a worker is just sending goes out; its link is dead all the same.
+/// Withdraws a mail that no worker has loaded. One that is just being sent goes out, and one that waits for the mail server only if
+/// its turn comes at once: it is looked at again. Its link is dead all the same.
 pub(crate) async fn cancel(tx: &mut Tx, id: EmailId) -> Result<()> {
     sqlx::query!(
         "update email_messages set status = 'canceled', version = version + 1

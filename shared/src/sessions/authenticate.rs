@@ -63,7 +63,9 @@ pub async fn introduce(db: &Db, token: &str) -> Result<(Caller, User, Standing)>
     drop(tx);
     let caller = Found::from_row(&row)?.caller(db, &token).await?;
     let standing = Standing::read(&row, &caller)?;
-    let user = User { roles: standing.names.ids(Kind::Role).collect(), ..User::from_row(&row)? };
+    let mut user = User::from_row(&row)?;
+    user.roles.extend(standing.names.ids(Kind::Role));
+    user.roles.sort_unstable();
     Ok((caller, user, standing))
 }
 

@@ -53,7 +53,6 @@ pub struct User {
     /// Groups he is in.
     pub user_groups: Vec<Uuid>,
     /// Roles he holds, directly or through groups.
-    #[sqlx(default)]
     pub roles: Vec<Uuid>,
 }
 
@@ -85,8 +84,8 @@ macro_rules! columns_but_roles {
     };
 }
 
-/// For where his roles are read with what they give him.
-pub(crate) const COLUMNS_BUT_ROLES: &str = columns_but_roles!();
+/// For where his roles are read with what they give him: none.
+pub(crate) const COLUMNS_BUT_ROLES: &str = concat!(columns_but_roles!(), ", '{}'::uuid[] as roles");
 
 impl Object for User {
     const KIND: Kind = Kind::User;
