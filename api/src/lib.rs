@@ -101,6 +101,8 @@ impl Running {
 
 /// Starts the API and the relay. Postgres and Redis may come later: `/readyz` tells.
 pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, ConfigError> {
+    // First: whoever scrapes it already finds what it is.
+    meters::describe();
     let trouble = |e: tenantry_shared::Error| ConfigError(e.to_string());
     let db = Db::new(&config.database, clock.clone()).map_err(trouble)?;
     let redis = config.redis.client()?;
@@ -134,7 +136,6 @@ pub async fn start(config: &ServeConfig, clock: Clock) -> Result<Running, Config
         .map_err(|e| ConfigError(format!("LISTEN_ADDR={} can't be used: {e}.", config.listen_addr)))?;
     let address =
         acceptor.local_addr().first().and_then(|local| local.as_socket_addr().copied()).unwrap_or(config.listen_addr);
-    meters::describe();
     let stop = CancellationToken::new();
     let stopping = stop.clone();
     let namespace = config.redis.redis_namespace.clone();

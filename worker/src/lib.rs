@@ -78,6 +78,8 @@ impl Running {
 
 /// Starts the worker. Postgres, Redis and the mail server may come later.
 pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, ConfigError> {
+    // First: whoever scrapes it already finds what it is.
+    meters::describe();
     let trouble = |e: tenantry_shared::Error| ConfigError(e.to_string());
     let db = Db::new(&config.database, clock).map_err(trouble)?;
     let worker = Worker {
@@ -89,7 +91,6 @@ pub async fn start(config: &WorkerConfig, clock: Clock) -> Result<Running, Confi
         smtp: config.smtp()?,
         db: db.clone(),
     };
-    meters::describe();
     let stop = CancellationToken::new();
     let redis_url = config.redis.url()?;
     config.redis.client()?;
