@@ -2,7 +2,8 @@
 -- commit. These functions name the organization for the statement that calls them; row-level security holds in them as everywhere.
 -- Arguments are named in full, for a column that is called like one would take its place.
 
--- Who calls with a credential.
+-- Who calls with a credential. Sessions and tokens in statements of their own, though they end alike: to make a plan ready costs
+-- more than to run it, and most who call have a session.
 create function caller_of(tenant uuid, digest bytea, at timestamptz)
     returns table (credential_id uuid, user_id uuid, email text, is_superuser boolean, scope text[], last_used_at timestamptz,
         must_enroll boolean, slug text)
