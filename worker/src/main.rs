@@ -10,6 +10,9 @@ use tenantry_worker::WorkerConfig;
 use tenantry_worker::parked::{self, ParkedCommand};
 use tenantry_worker::schedule::command::{self, ScheduleCommand};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const NAME: &str = "tenantry-worker";
 
 /// The worker of Tenantry: sends mail, and runs what recurs.
