@@ -23,7 +23,9 @@ const LEAST_WAITING: i32 = 8;
 /// When a job that was pushed and that no worker has taken is pushed again.
 const REDELIVER: TimeDelta = TimeDelta::seconds(60);
 const SWEEP: Duration = Duration::from_secs(1);
-/// How soon to look again while there is more to push, and the workers take it.
+/// How soon to look again while there is more to push, and the workers had nothing left to take.
+const DRY: Duration = Duration::from_millis(5);
+/// And while they take it.
 const BUSY: Duration = Duration::from_millis(20);
 /// And while they don't.
 const STUCK: Duration = Duration::from_millis(100);
@@ -37,6 +39,7 @@ pub async fn run(db: Db, client: redis::Client, namespace: String, stop: impl Fu
     let mut stop = std::pin::pin!(stop);
     loop {
         let pause = match relay.turn().await {
+            Ok(Backlog::Dry) => DRY,
             Ok(Backlog::Moving) => BUSY,
             Ok(Backlog::Stuck) => STUCK,
             Ok(Backlog::None) | Err(_) => SWEEP,
@@ -67,6 +70,8 @@ enum Backlog {
     Stuck,
     /// There is more, and the workers take it.
     Moving,
+    /// There is more, and the workers had taken all.
+    Dry,
 }
 
 /// How many jobs of a lane should wait in Redis: few, so that a late-comer's turn comes soon, yet enough for the workers
@@ -150,7 +155,7 @@ impl Relay {
             within(connection.lpush::<_, _, ()>(&key, jobs)).await?;
             window.fill(pushed, pushed >= places);
             if pushed >= places {
-                backlog = Backlog::Moving;
+                backlog = backlog.max(if waiting == 0 { Backlog::Dry } else { Backlog::Moving });
             }
         }
         Ok(backlog)
