@@ -8,6 +8,7 @@ use serde_json::Value;
 use tenantry_shared::access::{Caller, Origin, Standing};
 use tenantry_shared::users::User;
 use tenantry_shared::{Refusal, sessions};
+use tracing::record_all;
 
 use crate::app::App;
 use crate::problem::Problem;
@@ -65,6 +66,23 @@ impl<'a> ApiExtractor<'a> for SignedIn {
     }
 }
 
+/// What the document says of an extractor that takes the same credential.
+macro_rules! documented_as_signed_in {
+    () => {
+        const TYPES: &'static [ApiExtractorType] = SignedIn::TYPES;
+        type ParamType = ();
+        type ParamRawType = ();
+
+        fn register(registry: &mut Registry) {
+            SignedIn::register(registry);
+        }
+
+        fn security_schemes() -> Vec<&'static str> {
+            SignedIn::security_schemes()
+        }
+    };
+}
+
 fn demand_enrolled(signed_in: SignedIn) -> Result<SignedIn> {
     if signed_in.caller.must_enroll {
         return Err(Problem::from(sessions::enrollment_required()).into());
@@ -81,17 +99,7 @@ pub(crate) struct Introduced {
 }
 
 impl<'a> ApiExtractor<'a> for Introduced {
-    const TYPES: &'static [ApiExtractorType] = SignedIn::TYPES;
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        SignedIn::register(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        SignedIn::security_schemes()
-    }
+    documented_as_signed_in!();
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
         let (app, token) = app_and_token(request)?;
@@ -106,17 +114,7 @@ impl<'a> ApiExtractor<'a> for Introduced {
 pub(crate) struct Enrolling(pub(crate) SignedIn);
 
 impl<'a> ApiExtractor<'a> for Enrolling {
-    const TYPES: &'static [ApiExtractorType] = SignedIn::TYPES;
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        SignedIn::register(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        SignedIn::security_schemes()
-    }
+    documented_as_signed_in!();
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
         Ok(Self(resolve(request).await?))
@@ -131,17 +129,7 @@ pub(crate) enum Changing {
 }
 
 impl<'a> ApiExtractor<'a> for Changing {
-    const TYPES: &'static [ApiExtractorType] = SignedIn::TYPES;
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        SignedIn::register(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        SignedIn::security_schemes()
-    }
+    documented_as_signed_in!();
 
     fn has_security_fallback() -> bool {
         true
@@ -187,8 +175,7 @@ fn app_and_token(request: &Request) -> Result<(&App, &str), Problem> {
 
 fn admit(request: &Request, caller: Caller) -> Result<SignedIn, Problem> {
     let span = tracing::Span::current();
-    span.record("organization", &caller.organization_slug);
-    span.record("actor", tracing::field::display(caller.user_id));
+    record_all!(span, organization = caller.organization_slug, actor = %caller.user_id);
     demand_its_tenant(request)?;
     Ok(SignedIn { caller, origin: origin(request), only_reads: request.method() == Method::GET })
 }

@@ -46,7 +46,8 @@ impl Telemetry {
         });
         let logs = fmt::layer().with_writer(std::io::stderr);
         let logs = match config.log_format {
-            LogFormat::Json => logs.json().flatten_event(true).boxed(),
+            // A line names the span that it was written in; that one's fields are all there are.
+            LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).boxed(),
             LogFormat::Human => logs.compact().boxed(),
         };
         let logs = logs.with_filter(log_filter(&config.log)?.and(is_trace.not()));
