@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::access::Reach;
 use crate::db::Tx;
 use crate::error::{Refusal, Result};
-use crate::ids::UserId;
+use crate::ids::{OrganizationId, UserId};
 
 /// A field a list can be ordered by.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +101,8 @@ pub struct Query {
     columns: &'static str,
     from: &'static str,
     filter: QueryBuilder<Postgres>,
+    /// Whose rows; none for the directory, of which no part is in anyone's reach.
+    tenant: Option<OrganizationId>,
     /// Whether its rows are looked for by their ids: then there are few of them.
     is_by_id: bool,
 }
@@ -115,15 +117,15 @@ impl Query {
     /// Begins a list of the organization's rows.
     #[must_use]
     pub fn new(columns: &'static str, from: &'static str, organization_column: &'static str, tx: &Tx) -> Self {
-        let mut filter = QueryBuilder::new("");
-        filter.push(format_args!(" where {organization_column} = ")).push_bind(tx.organization_id());
-        Self { columns, from, filter, is_by_id: false }
+        let (mut filter, tenant) = (QueryBuilder::new(""), tx.organization_id());
+        filter.push(format_args!(" where {organization_column} = ")).push_bind(tenant);
+        Self { columns, from, filter, tenant: Some(tenant), is_by_id: false }
     }
 
     /// Begins a list of rows of every organization that row-level security lets us see: the directory.
     #[must_use]
     pub(crate) fn everywhere(columns: &'static str, from: &'static str) -> Self {
-        Self { columns, from, filter: QueryBuilder::new(" where true"), is_by_id: false }
+        Self { columns, from, filter: QueryBuilder::new(" where true"), tenant: None, is_by_id: false }
     }
 
     /// Keeps rows whose `column` is `value`, if one is given.
@@ -268,10 +270,8 @@ impl Query {
             self.filter.push(format_args!("{column} = any(")).push_bind(few.clone()).push(")");
             return;
         }
-        self.filter.push(format_args!(
-            "exists (select from folder_descendants d where d.organization_id = o.organization_id \
-             and d.folder_id = {column} and d.ancestor_id = any("
-        ));
+        self.filter.push("exists (select from folder_descendants d where d.organization_id = ").push_bind(self.tenant);
+        self.filter.push(format_args!(" and d.folder_id = {column} and d.ancestor_id = any("));
         self.filter.push_bind(reach.deep.clone()).push(format_args!(")) or {column} = any("));
         self.filter.push_bind(reach.here.clone()).push(")");
     }

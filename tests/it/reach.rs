@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::roles::{folder, id, nobody, root};
+use crate::roles::{folder, holder, id, nobody, root};
 
 /// What is listed where, and what it takes.
 const KINDS: [(&str, &str); 5] = [
@@ -266,6 +266,49 @@ async fn everything_agrees_with_a_walk_up_the_tree() {
         }
         let allowed = compare_checks(&model, &admin, &people).await;
         assert!(seen > 50 && allowed > 20, "seed {seed} tries something: {seen} seen, {allowed} allowed");
+    }
+    app.finish().await;
+}
+
+/// What Postgres is asked differs: it is told which folders those are while they are few, and else where in the tree.
+#[tokio::test]
+async fn a_reach_of_no_few_or_many_folders_holds_the_mails_and_invitations_that_lie_there() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let root = root(&admin).await;
+    let (north, south) = (folder(&admin, "north", &root).await, folder(&admin, "south", &root).await);
+    for n in 0..201 {
+        folder(&admin, &format!("north {n}"), &north).await;
+    }
+    let all = ["view_invitation", "invite_user", "view_email", "retry_email"];
+    let many = holder(&admin, "many@example.com", &all, &north).await;
+    let few = holder(&admin, "few@example.com", &all, &south).await;
+    let none = holder(&admin, "none@example.com", &["invite_user", "retry_email"], &north).await;
+    let uuid = |invitation: &Value| invitation["uuid"].as_str().expect("an id").to_owned();
+    let mut made = Vec::new();
+    for folder in [&north, &south] {
+        let body = json!({ "invitee_identifier": format!("{folder}@example.com"), "role": "reader", "folder": folder });
+        let invitation = uuid(&admin.post("/invitations", body).await.created());
+        let mails = admin.get(&format!("/emails?invitation={invitation}")).await.ok();
+        made.push((format!("/invitations/{invitation}"), format!("/emails/{}", id(&mails["results"][0]))));
+    }
+    let [in_north, in_south] = [&made[0], &made[1]];
+    for (who, (invitation, mail), other) in [(&many, in_north, in_south), (&few, in_south, in_north)] {
+        let invitations = who.get("/invitations").await.ok();
+        assert_eq!(invitations["count"], 1, "{} sees {invitations}", who.email);
+        assert_eq!(format!("/invitations/{}", uuid(&invitations["results"][0])), *invitation);
+        let mails = who.get("/emails").await.ok();
+        assert_eq!(mails["count"], 1, "{} sees {mails}", who.email);
+        assert_eq!(format!("/emails/{}", id(&mails["results"][0])), *mail);
+        who.get(invitation).await.ok();
+        who.get(mail).await.ok();
+        who.get(&other.0).await.problem(404, "not_found");
+        who.get(&other.1).await.problem(404, "not_found");
+    }
+    for who in [&many, &none] {
+        who.delete(&in_south.0).await.problem(404, "not_found");
+        who.post(&format!("{}/resend", in_south.0), json!({})).await.problem(404, "not_found");
+        who.post(&format!("{}/retry", in_south.1), json!({})).await.problem(404, "not_found");
     }
     app.finish().await;
 }
