@@ -175,22 +175,31 @@ async fn go_on(door: &Door<'_>, proven: Proven<'_>, origin: Origin) -> Result<Op
     let actor = Actor::User { id: account.user_id, name: account.email.clone(), credential: None };
     let mut tx = door.db.begin(tenant, actor, origin).await?;
     let still = sqlx::query!(
-        "update users u set password_hash = coalesce($4, u.password_hash) from organizations o
-         where u.organization_id = $1 and u.id = $2 and u.password_hash = $3 and u.is_active
-           and (u.expiry_date is null or u.expiry_date >= $5)
-           and o.organization_id = u.organization_id and o.deleted_at is null
-           and may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $6)",
+        r#"select u.id from users u join organizations o on o.organization_id = u.organization_id
+           where u.organization_id = $1 and u.id = $2 and u.password_hash = $3 and u.is_active
+             and (u.expiry_date is null or u.expiry_date >= $4) and o.deleted_at is null
+             and may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $5)
+           for no key update of u"#,
         tx.organization_id() as OrganizationId,
         account.user_id as UserId,
         hash,
-        rehashed,
         tx.now().date_naive(),
         tx.now()
     )
-    .execute(tx.connection())
+    .fetch_optional(tx.connection())
     .await?;
-    if still.rows_affected() == 0 {
+    if still.is_none() {
         return Ok(None);
+    }
+    if let Some(rehashed) = rehashed {
+        sqlx::query!(
+            "update users set password_hash = $3 where organization_id = $1 and id = $2",
+            tx.organization_id() as OrganizationId,
+            account.user_id as UserId,
+            rehashed
+        )
+        .execute(tx.connection())
+        .await?;
     }
     if let Some(code) = given.code.filter(|code| !code.trim().is_empty()) {
         tx = totp::demand_at_sign_in(tx, door, account.user_id, &account.email, code).await?;
