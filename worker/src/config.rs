@@ -41,7 +41,7 @@ pub struct WorkerConfig {
     pub mail_from: Option<String>,
     /// Jobs at a time, of each of the two lanes: interactive and bulk. More than connections to the mail server: while some mails
     /// are sent, others are loaded, and what came of others is written down.
-    #[arg(long, env, default_value_t = 12)]
+    #[arg(long, env, default_value_t = 20)]
     pub worker_concurrency: usize,
     /// Whether this worker also runs what recurs: reminders, notices, cleaning up. One of many workers does it each time.
     #[arg(long, env, default_value_t = true, action = ArgAction::Set)]
