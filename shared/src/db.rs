@@ -95,13 +95,8 @@ impl Db {
     async fn begin_by(&self, begin: &str, tenant: &Tenant, actor: Actor, origin: Origin) -> Result<Tx> {
         // One round trip: the tenant rides on the `begin`. A UUID needs no quoting.
         let begin = format!("{begin}; set local tenantry.organization_id = '{}'", tenant.id());
-        let mut others = self.others();
-        let inner = loop {
-            match self.pool.begin_with(AssertSqlSafe(begin.clone())).await {
-                Err(error) if others.is_there(&error) => {}
-                begun => break begun?,
-            }
-        };
+        let begin = begin.as_str();
+        let inner = self.ask(|pool| pool.begin_with(AssertSqlSafe(begin.to_owned()))).await?;
         Ok(Tx {
             inner,
             only_reads: false,
@@ -114,9 +109,19 @@ impl Db {
         })
     }
 
-    /// The connections that may be there if one is gone: for whoever asks the pool for what may be done twice, to try again.
-    pub(crate) fn others(&self) -> Others {
-        Others(self.pool.options().get_max_connections())
+    /// Asks what may be asked twice over a connection of the pool; over another, where Postgres has ended that one, and perhaps each
+    /// of those that wait.
+    pub(crate) async fn ask<'a, T, F>(&'a self, ask: impl Fn(&'a PgPool) -> F) -> Result<T>
+    where
+        F: Future<Output = sqlx::Result<T>> + Send,
+    {
+        for _ in 0..self.pool.options().get_max_connections() {
+            match ask(&self.pool).await {
+                Err(error) if is_gone(&error) => {}
+                answer => return Ok(answer?),
+            }
+        }
+        Ok(ask(&self.pool).await?)
     }
 
     /// Whether Postgres answers, holds our role by row-level security, and has at least this release's schema.
@@ -128,19 +133,6 @@ impl Db {
     /// Closes the pool, after what is under way.
     pub async fn close(&self) {
         self.pool.close().await;
-    }
-}
-
-/// See [`Db::others`].
-#[derive(Debug)]
-pub(crate) struct Others(u32);
-
-impl Others {
-    /// Whether it is worth another try: Postgres has ended this connection, and perhaps each of those that wait.
-    pub(crate) fn is_there(&mut self, error: &sqlx::Error) -> bool {
-        let is_there = is_gone(error) && self.0 > 0;
-        self.0 = self.0.saturating_sub(1);
-        is_there
     }
 }
 

@@ -250,24 +250,23 @@ pub async fn take(db: &Db, job: &JobRef) -> Result<Taken> {
     let fence = new_uuid(now);
     let known = Job::NAMES.map(str::to_owned);
     // Should it be lost with its server, it is found lost before a mail goes out (`emails::load`); all else may be done twice.
-    let mut others = db.others();
-    let row = loop {
-        let asked = sqlx::query!(
-            r#"select job as "job!", lane as "lane!", takes as "takes!" from take_job($1, $2, $3, $4, $5, $6)"#,
-            job.organization_id as OrganizationId,
-            job.id,
-            &known,
-            fence,
-            now,
-            interval(LEASE)
-        )
-        .fetch_optional(db.pool())
-        .await;
-        match asked {
-            Err(error) if others.is_there(&error) => {}
-            answer => break answer?,
+    let take = |pool| {
+        let known = &known;
+        async move {
+            sqlx::query!(
+                r#"select job as "job!", lane as "lane!", takes as "takes!" from take_job($1, $2, $3, $4, $5, $6)"#,
+                job.organization_id as OrganizationId,
+                job.id,
+                known,
+                fence,
+                now,
+                interval(LEASE)
+            )
+            .fetch_optional(pool)
+            .await
         }
     };
+    let row = db.ask(take).await?;
     let Some(row) = row else { return Ok(Taken::Nothing) };
     let Some(work) = Job::from_parts(&row.job, job.id).filter(|_| known.contains(&row.job)) else {
         // A newer release wrote it: not taken, so that a newer worker can.

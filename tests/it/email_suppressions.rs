@@ -180,17 +180,20 @@ async fn nothing_is_mailed_to_a_suppressed_address_and_the_answer_says_so() {
 async fn a_mail_that_waits_when_its_address_is_suppressed_is_not_sent() {
     let app = TestApp::start().await;
     let admin = app.organization("acme").administrator().await;
-    app.smtp().answer_next(Stage::Recipient, 1, "451 4.3.0 Not now");
-    let made = admin.invite("bob@example.com", "reader").await;
+    app.smtp().answer_next(Stage::Recipient, 2, "451 4.3.0 Not now");
+    let made = [admin.invite("bob@example.com", "reader").await, admin.invite("anna@BÜCHER.example", "reader").await];
     let until = async |status: &str| {
-        eventually(&format!("the delivery to be {status}"), || async {
-            let read = admin.get(&format!("/invitations/{}", made["uuid"].as_str().expect("an id"))).await.ok();
-            (read["delivery"]["status"] == status).then_some(())
-        })
-        .await;
+        for made in &made {
+            eventually(&format!("the delivery to be {status}"), || async {
+                let read = admin.get(&format!("/invitations/{}", made["uuid"].as_str().expect("an id"))).await.ok();
+                (read["delivery"]["status"] == status).then_some(())
+            })
+            .await;
+        }
     };
     until("deferred").await;
     suppress(&admin, "BOB@example.com").await;
+    suppress(&admin, "anna@xn--bcher-kva.example").await;
     app.clock.advance(minutes(20));
     until("suppressed").await;
     app.settle().await;

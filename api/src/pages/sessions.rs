@@ -3,13 +3,12 @@
 use minijinja::{Value, context};
 use poem::http::StatusCode;
 use poem::{Response, handler};
-use tenantry_shared::access::{InPerson, Oneself, look_at_standing};
+use tenantry_shared::access::{InPerson, Oneself};
 use tenantry_shared::error::Kind as Refused;
-use tenantry_shared::objects::Kind as ObjectKind;
 use tenantry_shared::saml::{self, Choice, Next, Ways};
 use tenantry_shared::sessions::{self, Credentials, Entry};
 use tenantry_shared::settings::Look;
-use tenantry_shared::{Error, Refusal, organizations, users};
+use tenantry_shared::{Error, Refusal, organizations, roles, users};
 
 use super::cookies::Kind;
 use super::find;
@@ -35,14 +34,13 @@ pub(super) async fn home(visit: Visit) -> ApiResult<Response> {
     }
     let (mut tx, by) = visit.app.enter_own::<Oneself>(&signed_in).await?;
     let user = users::current(&mut tx, &by).await?;
-    let names = look_at_standing(&mut tx, by.caller()).await?.names;
+    let roles = roles::list_own_names(&mut tx, &by).await?;
     let organization = organizations::get(&mut tx, None, &signed_in.caller.organization_slug).await?;
     let companies = saml::list_company_accounts(&mut tx, &by).await?;
     tx.commit().await?;
 
     let words = visit.words(user.preferences["lang"].as_str().unwrap_or_default());
-    let roles: Vec<String> =
-        user.roles.iter().filter_map(|id| names.get(ObjectKind::Role, *id)).map(|role| words.role(role)).collect();
+    let roles: Vec<String> = roles.iter().map(|role| words.role(role)).collect();
     let values = context! {
         name => format!("{} {}", user.first_name, user.last_name).trim(),
         email => &*user.email,

@@ -4,7 +4,7 @@ mod checks;
 mod permissions;
 mod reach;
 mod rights;
-pub(crate) mod standing;
+mod standing;
 
 use std::fmt::{self, Display};
 use std::marker::PhantomData;
@@ -19,7 +19,7 @@ pub use checks::{MAX_CHECKS, Question, Verdict, check};
 pub use permissions::*;
 pub(crate) use reach::Reach;
 pub(crate) use rights::{Rights, cannot_grant, demand_grantable, has_administrator, hold, lock};
-pub use standing::{Standing, look_at_standing};
+pub use standing::Standing;
 
 /// Where a request came from, for the audit log and the list of sessions.
 #[derive(Clone, Debug, Default)]

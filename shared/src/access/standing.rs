@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
-use sqlx::{QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::{Caller, Holder, Permission};
-use crate::db::Tx;
-use crate::error::{Refusal, Result};
 use crate::ids::{FolderId, OrganizationId};
 use crate::objects::{Kind, Names};
 
@@ -28,17 +26,6 @@ pub struct Standing {
     pub names: Names,
 }
 
-/// What is read of the user `o` for it.
-pub(crate) const COLUMNS: &str = "o.organization_id, \
-    (select n.name from organizations n where n.organization_id = o.organization_id) as organization_name, \
-    (select n.slug from organizations n where n.organization_id = o.organization_id) as organization_slug, \
-    (select f.id from folders f where f.organization_id = o.organization_id and f.parent_folder_id is null) as root_folder_id, \
-    (select coalesce(json_agg(json_build_object('role_id', g.role_id, 'role', g.role_name, 'folder', g.folder_id, \
-        'permissions', g.permissions)), '[]') from grants_of(o.id) g) as granted, \
-    (select coalesce(json_agg(json_build_array(g.id, g.name) order by g.id), '[]') from user_group_members m \
-        join user_groups g on g.organization_id = m.organization_id and g.id = m.user_group_id \
-        where m.organization_id = o.organization_id and m.user_id = o.id) as own_groups";
-
 #[derive(Deserialize)]
 struct Grant {
     role_id: Uuid,
@@ -47,16 +34,8 @@ struct Grant {
     permissions: Vec<String>,
 }
 
-/// Where the caller stands, as of now.
-pub async fn look_at_standing(tx: &mut Tx, caller: &Caller) -> Result<Standing> {
-    let mut query = QueryBuilder::new(format!("select {COLUMNS} from users o where o.organization_id = "));
-    query.push_bind(tx.organization_id()).push(" and o.id = ").push_bind(caller.user_id);
-    let row = query.build().fetch_optional(tx.connection()).await?.ok_or_else(Refusal::not_found)?;
-    Ok(Standing::read(&row, caller)?)
-}
-
 impl Standing {
-    /// From [`COLUMNS`] of the caller's row.
+    /// From what `introduction_of` tells of the caller.
     pub(crate) fn read(row: &PgRow, caller: &Caller) -> sqlx::Result<Self> {
         let mut standing = Self {
             organization_id: row.try_get("organization_id")?,

@@ -1,11 +1,13 @@
 //! The worker's side of a mail: what to send, as things stand now, and what came of it.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::Kind;
 use crate::db::{Db, Tx};
-use crate::email_address::{mailbox_key, shown};
+use crate::email_address::shown;
+use crate::email_suppressions::is_suppressed;
 use crate::error::Result;
 use crate::ids::{EmailId, InvitationId, OrganizationId, PasswordResetId};
 use crate::invitations;
@@ -113,19 +115,6 @@ pub enum Content {
     },
 }
 
-/// What there is to do.
-#[derive(Debug)]
-pub enum Loaded {
-    /// Send this.
-    Send(Box<Outgoing>),
-    /// Nothing: it was sent, or what it was about is no more.
-    Nothing,
-    /// A newer release wrote it, of a kind this one does not know: for a newer worker.
-    NotForUs,
-    /// The job is not ours any more: the wait was longer than it could be kept, or that we had taken it was lost with Postgres.
-    Lost,
-}
-
 /// What came of sending.
 #[derive(Debug)]
 pub enum Verdict {
@@ -137,92 +126,182 @@ pub enum Verdict {
     Never(String),
 }
 
-/// Loads the mail of a job as things stand now, if the job is ours still, and marks it as being sent. One that was overtaken
-/// (revoked, resent, used) is marked as canceled, one whose address was suppressed meanwhile as that.
-pub async fn load(tx: &mut Tx, claim: &Claim, id: EmailId) -> Result<Loaded> {
-    let Some(row) = sqlx::query!(
-        r#"select e.kind, e.to_address, e.locale, e.status, e.generation,
-                  e.invitation_id as "invitation_id: InvitationId",
-                  e.password_reset_id as "password_reset_id: PasswordResetId",
-                  o.name as organization_name, o.slug as organization_slug, o.branding, o.deleted_at,
-                  i.state as "invitation_state?", i.generation as "invitation_generation?", i.message,
-                  i.valid_until as "invitation_valid_until?", i.invitee_identifier as "invitee?",
-                  nullif(trim(concat(inviter.first_name, ' ', inviter.last_name)), '') as inviter, inviter.email as "inviter_email?",
-                  r.name as "role?",
-                  p.used_at, p.superseded_at, p.valid_until as "reset_valid_until?",
-                  u.first_name as "first_name?", u.is_active as "is_active?", u.password_changed_at, u.expiry_date, e.created_at,
-                  may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $3) as may_use_password,
-                  nullif(trim(concat(invited.first_name, ' ', invited.last_name)), '') as invitee_name,
-                  -- What a complaint says is not for the inviter.
-                  case when about.status <> 'complained' then about.last_error end as about_last_error,
-                  k.fingerprint as "key_fingerprint?", k.not_after as "key_ends_at?", c.name as "connection_name?",
-                  c.certificates as "certificates?",
-                  exists (select from email_opt_outs x where x.organization_id = $1 and x.email_key = i.email_key
-                      and x.covers = 'reminders') as "wants_no_reminders!"
-           from email_messages e
-           join outbox job on job.organization_id = $1 and job.id = e.id and job.claim = $4
-           join organizations o on o.organization_id = e.organization_id
-           left join invitations i on i.organization_id = e.organization_id and i.id = e.invitation_id
-           left join users inviter on inviter.organization_id = e.organization_id and inviter.id = i.invited_by
-           left join roles r on r.organization_id = e.organization_id and r.id = i.role_id
-           left join password_resets p on p.organization_id = e.organization_id and p.id = e.password_reset_id
-           left join users u on u.organization_id = e.organization_id and u.id = e.user_id
-           left join users invited on invited.organization_id = e.organization_id and invited.email_key = i.email_key
-           left join email_messages about on about.organization_id = e.organization_id and about.id = e.about_email_id
-           left join saml_keys k on k.organization_id = e.organization_id and k.id = e.saml_key_id and k.state <> 'previous'
-           left join saml_connections c on c.organization_id = e.organization_id and c.id = e.saml_connection_id and c.is_active
-           where e.organization_id = $1 and e.id = $2
-           for update of e, job"#,
+/// How long a mail waits that only a newer release can send, while processes are being replaced.
+const FOR_A_NEWER_WORKER: TimeDelta = TimeDelta::seconds(30);
+
+/// Loads the mail of a job as things stand now, and marks it as being sent. None if there is nothing to send: the job is not ours
+/// any more; or the mail is done, was overtaken (revoked, resent, used) or is to an address that gets none, which ends the job; or
+/// a newer release wrote it, of a kind that this one does not know, for which it then waits.
+pub async fn load(db: &Db, claim: &Claim, id: EmailId) -> Result<Option<Box<Outgoing>>> {
+    let (now, known) = (db.clock().now(), Kind::ALL.map(|kind| kind.name().to_owned()));
+    let known = &known;
+    let asked = |pool| async move {
+        sqlx::query_as!(
+            Found,
+            r#"select kind as "kind!", to_address as "to_address!", is_suppressed as "is_suppressed!", locale as "locale!",
+                      created_at as "created_at!", organization_name as "organization_name!",
+                      organization_slug as "organization_slug!", branding as "branding!",
+                      organization_is_deleted as "organization_is_deleted!", invitation_id as "invitation_id: InvitationId",
+                      generation, invitation_generation, invitation_state, invitation_valid_until, invitee, message, role, inviter,
+                      inviter_email, invitee_name, wants_no_reminders, password_reset_id as "password_reset_id: PasswordResetId",
+                      reset_valid_until, used_at, superseded_at, first_name, is_active, expiry_date, password_changed_at,
+                      may_use_password, about_last_error, key_fingerprint, key_ends_at, connection_name, certificates
+               from load_email($1, $2, $3, $4, $5)"#,
+            claim.tenant().id() as OrganizationId,
+            id as EmailId,
+            claim.fence(),
+            known,
+            now
+        )
+        .fetch_optional(pool)
+        .await
+    };
+    let found = db.ask(asked).await?;
+    let Some(found) = found else { return Ok(None) };
+    let Some(kind) = Kind::find(&found.kind) else {
+        tracing::warn!(email = %id, "a mail of a kind that this release does not know waits for a newer worker");
+        let mut tx = claim.begin(db).await?;
+        claim.postpone(&mut tx, now + FOR_A_NEWER_WORKER).await?;
+        tx.commit().await?;
+        return Ok(None);
+    };
+    let places = match kind {
+        Kind::LoginUrl => login_urls::places(&mut claim.begin(db).await?, &found.to_address).await?,
+        _ => Vec::new(),
+    };
+    // Postgres knows of ASCII alone which addresses are the same.
+    let is_suppressed = found.is_suppressed
+        || !found.to_address.is_ascii() && is_suppressed(&mut claim.begin(db).await?, &found.to_address).await?;
+    match found.into_outgoing(id, kind, places, now) {
+        Some(outgoing) if !is_suppressed => return Ok(Some(Box::new(outgoing))),
+        Some(_) => end_unsent(db, claim, id, "suppressed").await?,
+        None => end_unsent(db, claim, id, "canceled").await?,
+    }
+    Ok(None)
+}
+
+/// Ends the job of a mail that was marked as being sent, and shall not be; if it is so still, and the job ours.
+async fn end_unsent(db: &Db, claim: &Claim, id: EmailId, status: &str) -> Result<()> {
+    let mut tx = claim.begin(db).await?;
+    let marked = sqlx::query!(
+        "update email_messages set status = $3, version = version + 1
+         where organization_id = $1 and id = $2 and status = 'sending'",
         tx.organization_id() as OrganizationId,
         id as EmailId,
-        tx.now(),
-        claim.fence()
+        status
     )
-    .fetch_optional(tx.connection())
-    .await?
-    else {
-        return Ok(if claim.is_held(tx).await? { Loaded::Nothing } else { Loaded::Lost });
-    };
-    if !matches!(row.status.as_str(), "queued" | "sending" | "deferred") {
-        return Ok(Loaded::Nothing);
+    .execute(tx.connection())
+    .await?;
+    if marked.rows_affected() == 1 && claim.is_held(&mut tx).await? {
+        claim.finish(&mut tx).await?;
+        tx.commit().await?;
     }
-    let Some(kind) = Kind::find(&row.kind) else { return Ok(Loaded::NotForUs) };
-    let reset_is_good = row.used_at.is_none()
-        && row.superseded_at.is_none()
-        && row.is_active == Some(true)
-        && row.reset_valid_until.is_some_and(|until| until > tx.now());
-    let first_name = row.first_name.unwrap_or_default();
-    let places = if kind == Kind::LoginUrl { login_urls::places(tx, &row.to_address).await? } else { Vec::new() };
-    let invitee = row.invitee.as_deref().map(|address| shown(address).into_owned());
-    let content = if row.deleted_at.is_some() {
-        None
-    } else {
+    Ok(())
+}
+
+/// A mail, and as much as its kind says of what it is about.
+#[derive(Debug)]
+struct Found {
+    kind: String,
+    to_address: String,
+    is_suppressed: bool,
+    locale: String,
+    created_at: DateTime<Utc>,
+    organization_name: String,
+    organization_slug: String,
+    branding: Value,
+    organization_is_deleted: bool,
+    invitation_id: Option<InvitationId>,
+    generation: Option<i32>,
+    invitation_generation: Option<i32>,
+    invitation_state: Option<String>,
+    invitation_valid_until: Option<DateTime<Utc>>,
+    invitee: Option<String>,
+    message: Option<String>,
+    role: Option<String>,
+    inviter: Option<String>,
+    inviter_email: Option<String>,
+    invitee_name: Option<String>,
+    wants_no_reminders: Option<bool>,
+    password_reset_id: Option<PasswordResetId>,
+    reset_valid_until: Option<DateTime<Utc>>,
+    used_at: Option<DateTime<Utc>>,
+    superseded_at: Option<DateTime<Utc>>,
+    first_name: Option<String>,
+    is_active: Option<bool>,
+    expiry_date: Option<NaiveDate>,
+    password_changed_at: Option<DateTime<Utc>>,
+    may_use_password: Option<bool>,
+    about_last_error: Option<String>,
+    key_fingerprint: Option<String>,
+    key_ends_at: Option<DateTime<Utc>>,
+    connection_name: Option<String>,
+    certificates: Option<Vec<Vec<u8>>>,
+}
+
+impl Found {
+    /// None if it was overtaken.
+    fn into_outgoing(
+        mut self,
+        id: EmailId,
+        kind: Kind,
+        places: Vec<SignInPlace>,
+        now: DateTime<Utc>,
+    ) -> Option<Outgoing> {
+        let content = self.take_content(kind, places, now).filter(|_| !self.organization_is_deleted)?;
+        let branding = Branding::from(self.branding);
+        Some(Outgoing {
+            id,
+            to_address: self.to_address,
+            locale: self.locale,
+            organization_name: branding.name.clone().unwrap_or(self.organization_name),
+            organization_slug: self.organization_slug,
+            branding,
+            content,
+        })
+    }
+
+    fn take_content(&mut self, kind: Kind, places: Vec<SignInPlace>, now: DateTime<Utc>) -> Option<Content> {
+        let reset_is_good = self.used_at.is_none()
+            && self.superseded_at.is_none()
+            && self.is_active == Some(true)
+            && self.reset_valid_until.is_some_and(|until| until > now);
+        let first_name = self.first_name.take().unwrap_or_default();
+        let invitee = self.invitee.as_deref().map(|address| shown(address).into_owned());
         match kind {
-            Kind::Invitation | Kind::InvitationReminder => row
+            Kind::Invitation | Kind::InvitationReminder => self
                 .invitation_valid_until
                 .filter(|until| {
-                    row.invitation_state.as_deref() == Some("open")
-                        && row.invitation_generation == row.generation
-                        && *until > tx.now()
-                        && !(kind == Kind::InvitationReminder && row.wants_no_reminders)
+                    self.invitation_state.as_deref() == Some("open")
+                        && self.invitation_generation == self.generation
+                        && *until > now
+                        && !(kind == Kind::InvitationReminder && self.wants_no_reminders == Some(true))
                 })
-                .zip(row.invitation_id.zip(row.generation))
+                .zip(self.invitation_id.zip(self.generation))
                 .map(|(valid_until, (id, generation))| {
-                    let inviter = row.inviter.or(row.inviter_email.map(|address| shown(&address).into_owned()));
-                    let role = row.role;
+                    let inviter =
+                        self.inviter.take().or(self.inviter_email.take().map(|address| shown(&address).into_owned()));
+                    let role = self.role.take();
                     match kind {
                         Kind::InvitationReminder => {
                             Content::InvitationReminder { id, generation, inviter, role, valid_until }
                         }
-                        _ => Content::Invitation { id, generation, inviter, role, message: row.message, valid_until },
+                        _ => Content::Invitation {
+                            id,
+                            generation,
+                            inviter,
+                            role,
+                            message: self.message.take(),
+                            valid_until,
+                        },
                     }
                 }),
             // A password would not let him in.
-            Kind::Welcome if row.may_use_password == Some(false) => {
-                (row.is_active == Some(true)).then_some(Content::WelcomeToSignIn { first_name })
+            Kind::Welcome if self.may_use_password == Some(false) => {
+                (self.is_active == Some(true)).then_some(Content::WelcomeToSignIn { first_name })
             }
             Kind::Welcome | Kind::PasswordReset => {
-                row.password_reset_id.zip(row.reset_valid_until).filter(|_| reset_is_good).map(|(id, valid_until)| {
+                self.password_reset_id.zip(self.reset_valid_until).filter(|_| reset_is_good).map(|(id, valid_until)| {
                     match kind {
                         Kind::Welcome => Content::Welcome { id, first_name, valid_until },
                         _ => Content::PasswordReset { id, first_name, valid_until },
@@ -230,71 +309,46 @@ pub async fn load(tx: &mut Tx, claim: &Claim, id: EmailId) -> Result<Loaded> {
                 })
             }
             Kind::PasswordChanged => {
-                row.password_changed_at.map(|changed_at| Content::PasswordChanged { first_name, changed_at })
+                self.password_changed_at.map(|changed_at| Content::PasswordChanged { first_name, changed_at })
             }
             // Whatever came after: he must hear of what someone else did.
-            Kind::PasswordSet => Some(Content::PasswordSet { first_name, set_at: row.created_at }),
-            Kind::SecondFactorEnabled => Some(Content::SecondFactorEnabled { first_name, enabled_at: row.created_at }),
-            Kind::SecondFactorRemoved => Some(Content::SecondFactorRemoved { first_name, removed_at: row.created_at }),
+            Kind::PasswordSet => Some(Content::PasswordSet { first_name, set_at: self.created_at }),
+            Kind::SecondFactorEnabled => Some(Content::SecondFactorEnabled { first_name, enabled_at: self.created_at }),
+            Kind::SecondFactorRemoved => Some(Content::SecondFactorRemoved { first_name, removed_at: self.created_at }),
             Kind::InvitationAccepted => invitee.map(|invitee| Content::InvitationAccepted {
                 inviter_first_name: first_name,
-                invitee_name: row.invitee_name.unwrap_or_else(|| invitee.clone()),
+                invitee_name: self.invitee_name.take().unwrap_or_else(|| invitee.clone()),
                 invitee,
             }),
             Kind::InvitationDeclined => {
                 invitee.map(|invitee| Content::InvitationDeclined { inviter_first_name: first_name, invitee })
             }
             Kind::InvitationBounced => invitee
-                .filter(|_| row.invitation_state.as_deref() == Some("open") && row.is_active == Some(true))
+                .filter(|_| self.invitation_state.as_deref() == Some("open") && self.is_active == Some(true))
                 .map(|invitee| Content::InvitationBounced {
                     inviter_first_name: first_name,
                     invitee,
-                    words: row.about_last_error,
+                    words: self.about_last_error.take(),
                 }),
             Kind::CertificateExpiring => {
-                let provider_ends_at = row.certificates.as_deref().and_then(saml::last_end);
-                row.key_ends_at
+                let provider_ends_at = self.certificates.as_deref().and_then(saml::last_end);
+                self.key_ends_at
                     .or(provider_ends_at)
-                    .filter(|end| row.is_active == Some(true) && saml::is_near(*end, tx.now()))
+                    .filter(|end| self.is_active == Some(true) && saml::is_near(*end, now))
                     .map(|ends_at| Content::CertificateExpiring {
                         first_name,
-                        connection: row.connection_name,
-                        fingerprint: row.key_fingerprint,
+                        connection: self.connection_name.take(),
+                        fingerprint: self.key_fingerprint.take(),
                         ends_at,
                     })
             }
             Kind::LoginUrl => (!places.is_empty()).then_some(Content::LoginUrl { first_name, organizations: places }),
-            Kind::AccountExpiring => row
+            Kind::AccountExpiring => self
                 .expiry_date
-                .filter(|day| row.is_active == Some(true) && users::is_near(*day, tx.now()))
+                .filter(|day| self.is_active == Some(true) && users::is_near(*day, now))
                 .map(|last_day| Content::AccountExpiring { first_name, last_day }),
         }
-    };
-    let status = if content.is_some() { "sending" } else { "canceled" };
-    let status = sqlx::query_scalar!(
-        "update email_messages set version = version + 1, status = case when $3 = 'sending' and exists (
-             select from email_suppressions s where s.organization_id = $1 and s.address_key = $4
-         ) then 'suppressed' else $3 end
-         where organization_id = $1 and id = $2 returning status",
-        tx.organization_id() as OrganizationId,
-        id as EmailId,
-        status,
-        mailbox_key(&row.to_address)
-    )
-    .fetch_one(tx.connection())
-    .await?;
-    let branding = Branding::from(row.branding);
-    Ok(content.filter(|_| status == "sending").map_or(Loaded::Nothing, |content| {
-        Loaded::Send(Box::new(Outgoing {
-            id,
-            to_address: row.to_address,
-            locale: row.locale,
-            organization_name: branding.name.clone().unwrap_or(row.organization_name),
-            organization_slug: row.organization_slug,
-            branding,
-            content,
-        }))
-    }))
+    }
 }
 
 /// Records what came of an attempt, and ends or postpones its job with it.

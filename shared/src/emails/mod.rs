@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-pub use delivery::{Content, Loaded, Outgoing, Verdict, load, record};
+pub use delivery::{Content, Outgoing, Verdict, load, record};
 pub use events::{DeliveryEvent, Happened, Recorded, message_id, record_events};
 pub use opt_outs::{OptOutPreview, preview_opt_out, stop_reminders};
 pub use parking::give_up;

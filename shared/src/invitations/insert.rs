@@ -32,6 +32,14 @@ pub(super) struct Row<'a> {
     pub(super) is_superuser: bool,
 }
 
+/// One with its ids: it names its mail, and its mail names it.
+#[derive(Debug)]
+struct Planned<'a> {
+    id: InvitationId,
+    email_id: EmailId,
+    row: &'a Row<'a>,
+}
+
 /// What an organization's invitations are unless they say otherwise.
 #[derive(Debug)]
 pub(super) struct Defaults {
@@ -71,24 +79,23 @@ pub(super) async fn insert_all(
     defaults: &Defaults,
     lane: Lane,
 ) -> Result<Vec<Result<InvitationId, Refusal>>> {
-    let mut ordered: Vec<(InvitationId, &Row<'_>)> = rows.iter().map(|row| (tx.new_id(), row)).collect();
-    let asked: Vec<InvitationId> = ordered.iter().map(|(id, _)| *id).collect();
-    ordered.sort_by_key(|(_, row)| &row.key);
+    let mut ordered: Vec<Planned<'_>> =
+        rows.iter().map(|row| Planned { id: tx.new_id(), email_id: tx.new_id(), row }).collect();
+    let asked: Vec<InvitationId> = ordered.iter().map(|it| it.id).collect();
+    ordered.sort_by_key(|it| &it.row.key);
     let members = find_members(tx, &keys_of(&ordered)).await?;
-    ordered.retain(|(_, row)| !members.contains(&row.key));
+    ordered.retain(|it| !members.contains(&it.row.key));
     let inserted = insert_open(tx, &ordered, defaults).await?;
-    ordered.retain(|(id, _)| inserted.contains(id));
+    ordered.retain(|it| inserted.contains(&it.id));
     join_later(tx, &ordered).await?;
-    let mails = ordered.iter().map(|(id, row)| Mail {
-        id: *id,
-        generation: 1,
-        to: row.new.invitee.as_str(),
-        locale: row.new.locale.as_deref().unwrap_or(&defaults.locale),
+    let mails = ordered.iter().map(|it| {
+        let locale = it.row.new.locale.as_deref().unwrap_or(&defaults.locale);
+        (it.email_id, mail(it.id, 1, it.row.new.invitee.as_str(), locale))
     });
-    mail_all(tx, &mails.collect::<Vec<_>>(), lane).await?;
-    let events = ordered.iter().map(|(id, row)| {
-        let event = Event::new("invitation.created", "invitation", *id, row.new.invitee.as_str());
-        event.with(json!({ "role": row.new.role.map(BuiltinRole::name) }))
+    emails::queue_all(tx, &mails.collect::<Vec<_>>(), lane).await?;
+    let events = ordered.iter().map(|it| {
+        let event = Event::new("invitation.created", "invitation", it.id, it.row.new.invitee.as_str());
+        event.with(json!({ "role": it.row.new.role.map(BuiltinRole::name) }))
     });
     tx.audit_all(&events.collect::<Vec<_>>()).await?;
     let result = |(id, row): (InvitationId, &Row<'_>)| {
@@ -105,19 +112,17 @@ pub(super) async fn insert_all(
     Ok(asked.into_iter().zip(rows).map(result).collect())
 }
 
-fn keys_of<'a>(rows: &[(InvitationId, &'a Row<'_>)]) -> Vec<&'a str> {
-    rows.iter().map(|(_, row)| row.key.as_str()).collect()
+fn keys_of<'a>(rows: &[Planned<'a>]) -> Vec<&'a str> {
+    rows.iter().map(|it| it.row.key.as_str()).collect()
 }
 
 /// The rows of those whose addresses have no open invitation. Which that are.
-async fn insert_open(
-    tx: &mut Tx,
-    rows: &[(InvitationId, &Row<'_>)],
-    defaults: &Defaults,
-) -> Result<HashSet<InvitationId>> {
-    let ids: Vec<Uuid> = rows.iter().map(|(id, _)| (*id).into()).collect();
-    let addresses: Vec<&str> = rows.iter().map(|(_, row)| row.new.invitee.as_str()).collect();
-    let keys = keys_of(rows);
+async fn insert_open(tx: &mut Tx, planned: &[Planned<'_>], defaults: &Defaults) -> Result<HashSet<InvitationId>> {
+    let ids: Vec<Uuid> = planned.iter().map(|it| it.id.into()).collect();
+    let mails: Vec<Uuid> = planned.iter().map(|it| it.email_id.into()).collect();
+    let keys = keys_of(planned);
+    let rows: Vec<&Row<'_>> = planned.iter().map(|it| it.row).collect();
+    let addresses: Vec<&str> = rows.iter().map(|row| row.new.invitee.as_str()).collect();
     // One that expired unnoticed makes room.
     sqlx::query!(
         "with expired as (
@@ -132,22 +137,22 @@ async fn insert_open(
     )
     .execute(tx.connection())
     .await?;
-    let roles: Vec<Option<Uuid>> = rows.iter().map(|(_, row)| row.destination.role.map(Into::into)).collect();
-    let folders: Vec<Uuid> = rows.iter().map(|(_, row)| row.destination.folder.into()).collect();
-    let superusers: Vec<bool> = rows.iter().map(|(_, row)| row.is_superuser).collect();
-    let locales: Vec<Option<&str>> = rows.iter().map(|(_, row)| row.new.locale.as_deref()).collect();
-    let messages: Vec<Option<&str>> = rows.iter().map(|(_, row)| row.new.message.as_deref()).collect();
-    let inviters: Vec<Option<Uuid>> = rows.iter().map(|(_, row)| row.invited_by.map(Into::into)).collect();
+    let roles: Vec<Option<Uuid>> = rows.iter().map(|row| row.destination.role.map(Into::into)).collect();
+    let folders: Vec<Uuid> = rows.iter().map(|row| row.destination.folder.into()).collect();
+    let superusers: Vec<bool> = rows.iter().map(|row| row.is_superuser).collect();
+    let locales: Vec<Option<&str>> = rows.iter().map(|row| row.new.locale.as_deref()).collect();
+    let messages: Vec<Option<&str>> = rows.iter().map(|row| row.new.message.as_deref()).collect();
+    let inviters: Vec<Option<Uuid>> = rows.iter().map(|row| row.invited_by.map(Into::into)).collect();
     let validities: Vec<i32> =
-        rows.iter().map(|(_, row)| row.new.valid_for.unwrap_or(defaults.invitation_validity)).collect();
+        rows.iter().map(|row| row.new.valid_for.unwrap_or(defaults.invitation_validity)).collect();
     let inserted = sqlx::query_scalar!(
         r#"insert into invitations (organization_id, created_at, sent_at, id, invitee_identifier, email_key, role_id, folder_id,
-               is_superuser, locale, message, invited_by, valid_for, valid_until)
+               is_superuser, locale, message, invited_by, valid_for, email_id, valid_until)
            select $1, $2::timestamptz, $2::timestamptz, r.id, r.address, r.email_key, r.role_id, r.folder_id, r.is_superuser, coalesce(r.locale, $3),
-               r.message, r.invited_by, r.valid_for, $2::timestamptz + make_interval(secs => r.valid_for)
+               r.message, r.invited_by, r.valid_for, r.email_id, $2::timestamptz + make_interval(secs => r.valid_for)
            from unnest($4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::uuid[], $9::boolean[], $10::text[], $11::text[],
-                   $12::uuid[], $13::integer[])
-               r(id, address, email_key, role_id, folder_id, is_superuser, locale, message, invited_by, valid_for)
+                   $12::uuid[], $13::integer[], $14::uuid[])
+               r(id, address, email_key, role_id, folder_id, is_superuser, locale, message, invited_by, valid_for, email_id)
            on conflict (organization_id, email_key) where state = 'open' do nothing
            returning id as "id: InvitationId""#,
         tx.organization_id() as OrganizationId,
@@ -162,7 +167,8 @@ async fn insert_open(
         &locales as &[Option<&str>],
         &messages as &[Option<&str>],
         &inviters as &[Option<Uuid>],
-        &validities
+        &validities,
+        &mails
     )
     .fetch_all(tx.connection())
     .await?;
@@ -170,9 +176,9 @@ async fn insert_open(
 }
 
 /// Notes which groups and teams they are to join.
-async fn join_later(tx: &mut Tx, rows: &[(InvitationId, &Row<'_>)]) -> Result<()> {
+async fn join_later(tx: &mut Tx, rows: &[Planned<'_>]) -> Result<()> {
     let pairs = |of: fn(&NewInvitation) -> &Vec<Uuid>| -> (Vec<Uuid>, Vec<Uuid>) {
-        rows.iter().flat_map(|(id, row)| of(row.new).iter().map(|it| (Uuid::from(*id), *it))).unzip()
+        rows.iter().flat_map(|row| of(row.row.new).iter().map(|it| (Uuid::from(row.id), *it))).unzip()
     };
     let (into_groups, groups) = pairs(|new| &new.user_groups);
     let (into_teams, teams) = pairs(|new| &new.teams);
@@ -197,36 +203,13 @@ async fn join_later(tx: &mut Tx, rows: &[(InvitationId, &Row<'_>)]) -> Result<()
 }
 
 /// The mail of one generation of an invitation.
-#[derive(Debug)]
-pub(super) struct Mail<'a> {
-    pub(super) id: InvitationId,
-    pub(super) generation: i32,
-    pub(super) to: &'a str,
-    pub(super) locale: &'a str,
-}
-
-/// Queues mails and makes each the one whose delivery counts.
-pub(super) async fn mail_all<'a>(tx: &mut Tx, mails: &[Mail<'a>], lane: Lane) -> Result<()> {
-    let email = |mail: &Mail<'a>| NewEmail {
+pub(super) fn mail<'a>(id: InvitationId, generation: i32, to: &'a str, locale: &'a str) -> NewEmail<'a> {
+    NewEmail {
         kind: Kind::Invitation,
-        to: mail.to,
-        locale: mail.locale,
-        invitation: Some((mail.id, mail.generation)),
+        to,
+        locale,
+        invitation: Some((id, generation)),
         user_id: None,
         password_reset_id: None,
-    };
-    let emails: Vec<_> = mails.iter().map(|mail| (tx.new_id(), email(mail))).collect();
-    emails::queue_all(tx, &emails, lane).await?;
-    let ids: Vec<Uuid> = mails.iter().map(|mail| mail.id.into()).collect();
-    let email_ids: Vec<Uuid> = emails.iter().map(|(id, _): &(EmailId, _)| (*id).into()).collect();
-    sqlx::query!(
-        "update invitations i set email_id = n.email_id from unnest($2::uuid[], $3::uuid[]) n(id, email_id)
-         where i.organization_id = $1 and i.id = n.id",
-        tx.organization_id() as OrganizationId,
-        &ids,
-        &email_ids
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
+    }
 }

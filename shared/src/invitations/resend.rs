@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::create::may_invite_into;
-use super::insert::{Mail, mail_all};
+use super::insert::mail;
 use super::{Invitation, demand_held, load};
 use crate::access::{Access, Holder, InviteUser, Permission, Reach, cannot_grant, hold};
 use crate::audit::Event;
@@ -89,9 +89,10 @@ async fn again(tx: &mut Tx, who: Holder<'_>, id: InvitationId, lane: Lane) -> Re
         emails::cancel(tx, old).await?;
     }
     let generation = row.generation + 1;
+    let email = emails::queue(tx, mail(id, generation, &row.invitee_identifier, &row.locale), lane).await?;
     sqlx::query!(
         "update invitations set generation = $3, sent_at = $4, valid_until = $5, resent_count = resent_count + 1,
-             resent_on = $6, resent_that_day = $7, version = version + 1
+             resent_on = $6, resent_that_day = $7, email_id = $8, version = version + 1
          where organization_id = $1 and id = $2",
         tx.organization_id() as OrganizationId,
         id as InvitationId,
@@ -99,12 +100,11 @@ async fn again(tx: &mut Tx, who: Holder<'_>, id: InvitationId, lane: Lane) -> Re
         tx.now(),
         tx.now() + TimeDelta::seconds(i64::from(row.valid_for)),
         tx.now().date_naive(),
-        row.resent_today + 1
+        row.resent_today + 1,
+        email as EmailId
     )
     .execute(tx.connection())
     .await?;
-    let mail = Mail { id, generation, to: &row.invitee_identifier, locale: &row.locale };
-    mail_all(tx, &[mail], lane).await?;
     tx.audit(Event::new("invitation.resent", "invitation", id, &row.invitee_identifier)).await
 }
 

@@ -10,9 +10,10 @@ pub use builtin::BuiltinRole;
 pub(crate) use builtin::{create_builtin, create_builtin_groups, get_builtin, grantable};
 pub use write::{NewRole, RolePatch, create};
 
-use crate::access::{Access, ViewRole};
+use crate::access::{Access, Oneself, ViewRole};
 use crate::db::Tx;
 use crate::error::Result;
+use crate::ids::UserId;
 use crate::objects::{self, Kind, Object, Wanted, only_seen};
 use crate::page::{Listed, Page, PageRequest, Sort};
 
@@ -74,6 +75,17 @@ pub struct RoleFilter {
     pub folders: Option<Vec<Uuid>>,
     /// That allow this: a code name.
     pub permission: Option<String>,
+}
+
+/// The names of the roles that the caller holds, which he may know also where he may not look at roles.
+pub async fn list_own_names(tx: &mut Tx, by: &Access<Oneself>) -> Result<Vec<String>> {
+    let names = sqlx::query_scalar!(
+        r#"select distinct role_name as "name!" from grants_of($1) order by 1"#,
+        by.caller().user_id as UserId
+    )
+    .fetch_all(tx.connection())
+    .await?;
+    Ok(names)
 }
 
 /// The roles that the caller sees.

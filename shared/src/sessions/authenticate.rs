@@ -7,14 +7,14 @@ use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
 use super::not_signed_in;
-use crate::access::{Actor, Caller, Credential, Origin, Standing, standing};
+use crate::access::{Actor, Caller, Credential, Origin, Standing};
 use crate::db::Db;
 use crate::error::Result;
 use crate::ids::{OrganizationId, PersonalAccessTokenId, SessionId, UserId};
 use crate::objects::Kind;
 use crate::secret::{Token, TokenKind};
 use crate::tenant::Tenant;
-use crate::users::{self, User};
+use crate::users::User;
 
 /// How often it is noted that a credential was used.
 const NOTED_EVERY: TimeDelta = TimeDelta::minutes(1);
@@ -23,9 +23,9 @@ const NOTED_EVERY: TimeDelta = TimeDelta::minutes(1);
 pub async fn authenticate(db: &Db, token: &str) -> Result<Caller> {
     let token = parse(token)?;
     let (tenant, digest, now) = (token.claimed_tenant().id(), token.digest(), db.clock().now());
-    let mut others = db.others();
-    let found = loop {
-        let asked = sqlx::query_as!(
+    let digest = &digest;
+    let ask = |pool| async move {
+        sqlx::query_as!(
             Found,
             r#"select credential_id as "credential_id!", user_id as "user_id!: UserId", email as "email!",
                       is_superuser as "is_superuser!", scope, last_used_at, must_enroll as "must_enroll!", slug as "slug!"
@@ -34,33 +34,24 @@ pub async fn authenticate(db: &Db, token: &str) -> Result<Caller> {
             digest,
             now
         )
-        .fetch_optional(db.pool())
-        .await;
-        match asked {
-            Err(error) if others.is_there(&error) => {}
-            answer => break answer?,
-        }
+        .fetch_optional(pool)
+        .await
     };
+    let found = db.ask(ask).await?;
     found.ok_or_else(not_signed_in)?.caller(db, &token).await
 }
 
-/// The same, with all that the caller may know of himself, as of one moment: whoever asks that asks it with every request of his
-/// own.
+/// The same, with all that the caller may know of himself: whoever asks that asks it with every request of his own.
 pub async fn introduce(db: &Db, token: &str) -> Result<(Caller, User, Standing)> {
     let token = parse(token)?;
-    // In a unit of work, for what Postgres plans without an organization it plans as if there were no rows.
-    let mut tx = db.look(&token.claimed_tenant(), Actor::Anonymous, Origin::default()).await?;
-    let mut query = QueryBuilder::new(format!(
-        "select c.credential_id, c.user_id, c.scope, c.last_used_at, c.must_enroll, c.slug, {}, {} from caller_of(",
-        users::COLUMNS_BUT_ROLES,
-        standing::COLUMNS
-    ));
-    let tenant = tx.organization_id();
-    query.push_bind(tenant).push(", ").push_bind(token.digest()).push(", ").push_bind(tx.now());
-    query.push(") c join users o on o.id = c.user_id where o.organization_id = ").push_bind(tenant);
-    let row = query.build().fetch_optional(tx.connection()).await?.ok_or_else(not_signed_in)?;
-    // Nobody who has a connection waits for another.
-    drop(tx);
+    let (tenant, digest, now) = (token.claimed_tenant().id(), token.digest(), db.clock().now());
+    let digest = &digest;
+    let ask = |pool| async move {
+        let mut query = QueryBuilder::new("select * from introduction_of(");
+        query.push_bind(tenant).push(", ").push_bind(digest).push(", ").push_bind(now).push(")");
+        query.build().fetch_optional(pool).await
+    };
+    let row = db.ask(ask).await?.ok_or_else(not_signed_in)?;
     let caller = Found::from_row(&row)?.caller(db, &token).await?;
     let standing = Standing::read(&row, &caller)?;
     let mut user = User::from_row(&row)?;

@@ -70,27 +70,17 @@ impl Listed for User {
     const ID: &'static str = "o.id";
 }
 
-/// What is read of a user `o` but his roles.
-macro_rules! columns_but_roles {
-    () => {
-        "o.id, o.number, o.username, o.email, o.first_name, o.last_name, o.is_active, o.is_superuser, o.is_local, \
+impl Object for User {
+    const KIND: Kind = Kind::User;
+    const COLUMNS: &'static str = "o.id, o.number, o.username, o.email, o.first_name, o.last_name, o.is_active, o.is_superuser, o.is_local, \
          o.keep_local_login, o.is_third_party, o.is_email_verified, o.expiry_date, o.observation, o.date_joined, o.last_login, \
          o.profile, o.preferences, o.version, \
          exists (select from totp_secrets t where t.organization_id = o.organization_id and t.user_id = o.id \
              and t.confirmed_at is not null) as has_mfa_enabled, \
          exists (select from saml_identities s where s.organization_id = o.organization_id and s.user_id = o.id) as is_sso, \
          array(select m.user_group_id from user_group_members m \
-             where m.organization_id = o.organization_id and m.user_id = o.id order by 1) as user_groups"
-    };
-}
-
-/// For where his roles are read with what they give him: none.
-pub(crate) const COLUMNS_BUT_ROLES: &str = concat!(columns_but_roles!(), ", '{}'::uuid[] as roles");
-
-impl Object for User {
-    const KIND: Kind = Kind::User;
-    const COLUMNS: &'static str =
-        concat!(columns_but_roles!(), ", array(select distinct g.role_id from grants_of(o.id) g order by 1) as roles");
+             where m.organization_id = o.organization_id and m.user_id = o.id order by 1) as user_groups, \
+         array(select distinct g.role_id from grants_of(o.id) g order by 1) as roles";
 
     fn id(&self) -> Uuid {
         self.id

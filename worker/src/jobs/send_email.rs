@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
 use tenantry_shared::Result;
 use tenantry_shared::email_address::{masked, shown};
-use tenantry_shared::emails::{self, Content, Loaded, Outgoing, Verdict};
+use tenantry_shared::emails::{self, Content, Outgoing, Verdict};
 use tenantry_shared::ids::EmailId;
 use tenantry_shared::login_urls::SignInPlace;
 use tenantry_shared::outbox::Claim;
@@ -22,19 +21,17 @@ use crate::mail::{
     SendError, Turn, WelcomeMail, WelcomeToSignInMail,
 };
 
-/// How long a mail waits that only a newer release can send, while processes are being replaced.
-const FOR_A_NEWER_WORKER: TimeDelta = TimeDelta::seconds(30);
 /// How long what was loaded may wait: a mail that is revoked while others keep the mail server busy is not sent.
 const GOOD_FOR: Duration = Duration::from_millis(250);
 
 /// Loads the mail as things stand now, waits for its turn at the mail server, mints its links, sends it, records what came of it.
 /// While some mails are sent, others are loaded; one whose turn was long in coming is loaded again.
 pub(crate) async fn run(worker: &Worker, claim: &Claim, id: EmailId) -> Result<()> {
-    let Some(mut outgoing) = load(worker, claim, id).await? else { return Ok(()) };
+    let Some(mut outgoing) = emails::load(&worker.db, claim, id).await? else { return Ok(()) };
     let loaded = Instant::now();
     let turn = worker.smtp.turn(claim.lane).await;
     if loaded.elapsed() > GOOD_FOR {
-        match load(worker, claim, id).await? {
+        match emails::load(&worker.db, claim, id).await? {
             Some(anew) => outgoing = anew,
             None => return Ok(()),
         }
@@ -47,27 +44,6 @@ pub(crate) async fn run(worker: &Worker, claim: &Claim, id: EmailId) -> Result<(
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     Ok(())
-}
-
-/// What to send, marked as being sent. None if there is nothing to send, or nothing for us.
-async fn load(worker: &Worker, claim: &Claim, id: EmailId) -> Result<Option<Box<Outgoing>>> {
-    let mut tx = claim.begin(&worker.db).await?;
-    let outgoing = match emails::load(&mut tx, claim, id).await? {
-        Loaded::Send(outgoing) => Some(outgoing),
-        Loaded::Nothing => {
-            claim.finish(&mut tx).await?;
-            None
-        }
-        Loaded::NotForUs => {
-            tracing::warn!(email = %id, "a mail of a kind that this release does not know waits for a newer worker");
-            let later = tx.now() + FOR_A_NEWER_WORKER;
-            claim.postpone(&mut tx, later).await?;
-            None
-        }
-        Loaded::Lost => return Ok(None),
-    };
-    tx.commit().await?;
-    Ok(outgoing)
 }
 
 async fn send(worker: &Worker, claim: &Claim, outgoing: &Outgoing, turn: Turn<'_>) -> Verdict {
