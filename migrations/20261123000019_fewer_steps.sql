@@ -1,7 +1,6 @@
 -- What is asked most, asked in fewer steps.
 
--- As before, but of superusers nothing is gathered, for they hold everything; and of whoever holds something over the whole tree, not
--- which folders those are.
+-- As before, but told at once of superusers, who hold everything; and of others, gathered in one pass.
 create or replace function reaches_of(who uuid, wanted text[])
     returns table (permission text, everything boolean, deep uuid[], here uuid[], above uuid[], few uuid[])
     language plpgsql stable set plan_cache_mode = force_generic_plan
