@@ -264,15 +264,16 @@ impl Query {
         }
     }
 
-    /// The condition that a folder, in `column`, is in a reach: where it is large, asked of one after the other.
+    /// The condition that a folder, in `column`, is in a reach: where it is large, asked of one after the other. Not by `exists`,
+    /// for that Postgres may turn into a table of all folders of the reach.
     fn push_within(&mut self, reach: &Reach, column: &'static str) {
         if let Some(few) = &reach.few {
             self.filter.push(format_args!("{column} = any(")).push_bind(few.clone()).push(")");
             return;
         }
-        self.filter.push("exists (select from folder_descendants d where d.organization_id = ").push_bind(self.tenant);
-        self.filter.push(format_args!(" and d.folder_id = {column} and d.ancestor_id = any("));
-        self.filter.push_bind(reach.deep.clone()).push(format_args!(")) or {column} = any("));
+        self.filter.push("(select f.ancestors from folders f where f.organization_id = ").push_bind(self.tenant);
+        self.filter.push(format_args!(" and f.id = {column}) && ")).push_bind(reach.deep.clone());
+        self.filter.push(format_args!(" or {column} = any("));
         self.filter.push_bind(reach.here.clone()).push(")");
     }
 

@@ -32,18 +32,17 @@ impl World {
         fill(app, "acme", 9_999, 100_000, 1_000).await;
         fill(app, "other", 100, 1_000, 20).await;
         let world = Self { admin, small, big };
-        world.give(app, &world.small, &folder(990)).await;
-        world.give(app, &world.big, &folder(1)).await;
+        world.give(app, &world.small, &folder(990), false).await;
+        world.give(app, &world.big, &folder(1), true).await;
         app.database().execute("analyze").await;
         world
     }
 
-    async fn give(&self, app: &TestApp, user: &Caller, folder: &str) {
+    async fn give(&self, app: &TestApp, user: &Caller, folder: &str, is_recursive: bool) {
         let select = "select r.id from roles r join organizations o on o.organization_id = r.organization_id \
              where o.slug = 'acme' and r.name = 'administrator'";
         let role = app.database().value(select).await;
-        let body =
-            serde_json::json!({ "name": "manages", "user": user.id, "role": role, "perimeter_folders": [folder] });
+        let body = serde_json::json!({ "name": "manages", "user": user.id, "role": role, "perimeter_folders": [folder], "is_recursive": is_recursive });
         self.admin.post("/role-assignments", body).await.created();
     }
 }
