@@ -16,5 +16,6 @@ FUNCTIONS = {
 
 # Other statements, by what they hold.
 STATEMENTS = {
+    "from organizations o where true and": "operators list organizations, which lie on all nodes",
     "from organizations where lower(slug) = lower($1)": "an operator steps into an organization by its slug, also a deleted one",
 }
