@@ -33,8 +33,9 @@ create or replace function reaches_of(who uuid, wanted text[])
             group by w.permission
         loop
             few := null;
-            if not everything and (select count(*) <= 200 from (select from folders_within(deep, here) limit 201) s) then
-                few := array(select distinct w from folders_within(deep, here) w);
+            if not everything then
+                few := array(select w from folders_within(deep, here) w limit 201);
+                if cardinality(few) > 200 then few := null; end if;
             end if;
             return next;
         end loop;
@@ -138,13 +139,13 @@ create function introduction_of(tenant uuid, digest bytea, at timestamptz)
         is_local boolean, keep_local_login boolean, is_third_party boolean, is_email_verified boolean, expiry_date date,
         observation text, date_joined timestamptz, last_login timestamptz, profile jsonb, preferences jsonb, version bigint,
         has_mfa_enabled boolean, is_sso boolean, user_groups uuid[], roles uuid[],
-        organization_id uuid, organization_name text, organization_slug text, root_folder_id uuid, granted json, own_groups json)
+        organization_name text, root_folder_id uuid, granted json, own_groups json)
     language plpgsql stable rows 1
     as $$
     #variable_conflict use_column
     begin
-        select c.credential_id, c.user_id, c.scope, c.last_used_at, c.must_enroll, c.slug, introduction_of.tenant, c.slug
-        into credential_id, user_id, scope, last_used_at, must_enroll, slug, organization_id, organization_slug
+        select c.credential_id, c.user_id, c.scope, c.last_used_at, c.must_enroll, c.slug
+        into credential_id, user_id, scope, last_used_at, must_enroll, slug
         from caller_of(introduction_of.tenant, introduction_of.digest, introduction_of.at) c;
         if not found then return; end if;
         select u.id, u.number, u.username, u.email, u.first_name, u.last_name, u.is_active, u.is_superuser, u.is_local,

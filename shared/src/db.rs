@@ -95,8 +95,7 @@ impl Db {
     async fn begin_by(&self, begin: &str, tenant: &Tenant, actor: Actor, origin: Origin) -> Result<Tx> {
         // One round trip: the tenant rides on the `begin`. A UUID needs no quoting.
         let begin = format!("{begin}; set local tenantry.organization_id = '{}'", tenant.id());
-        let begin = begin.as_str();
-        let inner = self.ask(|pool| pool.begin_with(AssertSqlSafe(begin.to_owned()))).await?;
+        let inner = self.ask(|pool| pool.begin_with(AssertSqlSafe(begin.clone()))).await?;
         Ok(Tx {
             inner,
             only_reads: false,

@@ -248,23 +248,20 @@ pub async fn take(db: &Db, job: &JobRef) -> Result<Taken> {
     let tenant = Tenant::proven(job.organization_id);
     let now = db.clock().now();
     let fence = new_uuid(now);
-    let known = Job::NAMES.map(str::to_owned);
+    let known = &Job::NAMES.map(str::to_owned);
     // Should it be lost with its server, it is found lost before a mail goes out (`emails::load`); all else may be done twice.
-    let take = |pool| {
-        let known = &known;
-        async move {
-            sqlx::query!(
-                r#"select job as "job!", lane as "lane!", takes as "takes!" from take_job($1, $2, $3, $4, $5, $6)"#,
-                job.organization_id as OrganizationId,
-                job.id,
-                known,
-                fence,
-                now,
-                interval(LEASE)
-            )
-            .fetch_optional(pool)
-            .await
-        }
+    let take = |pool| async move {
+        sqlx::query!(
+            r#"select job as "job!", lane as "lane!", takes as "takes!" from take_job($1, $2, $3, $4, $5, $6)"#,
+            job.organization_id as OrganizationId,
+            job.id,
+            known,
+            fence,
+            now,
+            interval(LEASE)
+        )
+        .fetch_optional(pool)
+        .await
     };
     let row = db.ask(take).await?;
     let Some(row) = row else { return Ok(Taken::Nothing) };

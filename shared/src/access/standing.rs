@@ -38,9 +38,9 @@ impl Standing {
     /// From what `introduction_of` tells of the caller.
     pub(crate) fn read(row: &PgRow, caller: &Caller) -> sqlx::Result<Self> {
         let mut standing = Self {
-            organization_id: row.try_get("organization_id")?,
+            organization_id: caller.tenant.id(),
             organization_name: row.try_get("organization_name")?,
-            organization_slug: row.try_get("organization_slug")?,
+            organization_slug: caller.organization_slug.clone(),
             root_folder: row.try_get("root_folder_id")?,
             grants: BTreeMap::new(),
             names: Names::default(),

@@ -112,8 +112,8 @@ pub(super) async fn insert_all(
     Ok(asked.into_iter().zip(rows).map(result).collect())
 }
 
-fn keys_of<'a>(rows: &[Planned<'a>]) -> Vec<&'a str> {
-    rows.iter().map(|it| it.row.key.as_str()).collect()
+fn keys_of<'a>(planned: &[Planned<'a>]) -> Vec<&'a str> {
+    planned.iter().map(|it| it.row.key.as_str()).collect()
 }
 
 /// The rows of those whose addresses have no open invitation. Which that are.
@@ -176,9 +176,9 @@ async fn insert_open(tx: &mut Tx, planned: &[Planned<'_>], defaults: &Defaults) 
 }
 
 /// Notes which groups and teams they are to join.
-async fn join_later(tx: &mut Tx, rows: &[Planned<'_>]) -> Result<()> {
+async fn join_later(tx: &mut Tx, planned: &[Planned<'_>]) -> Result<()> {
     let pairs = |of: fn(&NewInvitation) -> &Vec<Uuid>| -> (Vec<Uuid>, Vec<Uuid>) {
-        rows.iter().flat_map(|row| of(row.row.new).iter().map(|it| (Uuid::from(row.id), *it))).unzip()
+        planned.iter().flat_map(|it| of(it.row.new).iter().map(|joined| (Uuid::from(it.id), *joined))).unzip()
     };
     let (into_groups, groups) = pairs(|new| &new.user_groups);
     let (into_teams, teams) = pairs(|new| &new.teams);

@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::steps::{CODE_WITHIN, Entry, SignInKeys, code_state, enter, ticket};
+use super::steps::{CODE_WITHIN, Entry, SignInKeys, code_state, enter, lock_entitled, ticket};
 use crate::access::{Actor, Origin};
 use crate::audit::Event;
 use crate::db::Db;
@@ -174,21 +174,7 @@ async fn go_on(door: &Door<'_>, proven: Proven<'_>, origin: Origin) -> Result<Op
     let Proven { tenant, account, hash, rehashed, given } = proven;
     let actor = Actor::User { id: account.user_id, name: account.email.clone(), credential: None };
     let mut tx = door.db.begin(tenant, actor, origin).await?;
-    let still = sqlx::query!(
-        r#"select u.id from users u join organizations o on o.organization_id = u.organization_id
-           where u.organization_id = $1 and u.id = $2 and u.password_hash = $3 and u.is_active
-             and (u.expiry_date is null or u.expiry_date >= $4) and o.deleted_at is null
-             and may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $5)
-           for no key update of u"#,
-        tx.organization_id() as OrganizationId,
-        account.user_id as UserId,
-        hash,
-        tx.now().date_naive(),
-        tx.now()
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    if still.is_none() {
+    if lock_entitled(&mut tx, account.user_id, Some(hash)).await?.is_none() {
         return Ok(None);
     }
     if let Some(rehashed) = rehashed {

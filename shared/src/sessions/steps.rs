@@ -97,19 +97,7 @@ pub(crate) async fn begin_with(
 ) -> Result<(Tx, String)> {
     let user = ticket.user_id;
     let mut tx = db.begin(&ticket.tenant, Actor::Anonymous, origin).await?;
-    let row = sqlx::query!(
-        "select u.email from users u join organizations o on o.organization_id = u.organization_id
-         where u.organization_id = $1 and u.id = $2 and u.is_active
-           and may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $4) and (u.expiry_date is null or u.expiry_date >= $3) and o.deleted_at is null
-         for no key update of u",
-        tx.organization_id() as OrganizationId,
-        user as UserId,
-        tx.now().date_naive(),
-        tx.now()
-    )
-    .fetch_optional(tx.connection())
-    .await?
-    .ok_or_else(sign_in_again)?;
+    let email = lock_entitled(&mut tx, user, None).await?.ok_or_else(sign_in_again)?;
     let state = match kind {
         TicketKind::Code => code_state(&mut tx, user).await?,
         TicketKind::PasswordChange => change_state(&mut tx, user).await?,
@@ -117,8 +105,28 @@ pub(crate) async fn begin_with(
     if !state.is_some_and(|state| keys.tickets.is_good(kind, ticket, tx.now(), state.as_bytes())) {
         return Err(sign_in_again().into());
     }
-    tx.act_as(Actor::User { id: user, name: row.email.clone(), credential: None });
-    Ok((tx, row.email))
+    tx.act_as(Actor::User { id: user, name: email.clone(), credential: None });
+    Ok((tx, email))
+}
+
+/// Locks someone who may sign in with a password as of now, and answers his address; none if he may not, or if `hash` is given and
+/// is not that of his password any more.
+pub(super) async fn lock_entitled(tx: &mut Tx, user: UserId, hash: Option<&str>) -> Result<Option<String>> {
+    let email = sqlx::query_scalar!(
+        "select u.email from users u join organizations o on o.organization_id = u.organization_id
+         where u.organization_id = $1 and u.id = $2 and ($3::text is null or u.password_hash = $3) and u.is_active
+           and (u.expiry_date is null or u.expiry_date >= $4) and o.deleted_at is null
+           and may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $5)
+         for no key update of u",
+        tx.organization_id() as OrganizationId,
+        user as UserId,
+        hash,
+        tx.now().date_naive(),
+        tx.now()
+    )
+    .fetch_optional(tx.connection())
+    .await?;
+    Ok(email)
 }
 
 /// What a ticket for a code stands and falls with: the password and the rest of the account, which may have been closed
