@@ -22,6 +22,22 @@ alter schema public owner to pg_database_owner;
 grant usage on schema public to public;
 """
 
+# What refuses in a part is named as on a node of Citus: as the whole table's, with a number behind.
+NAME_PARTS = """\
+do $$
+declare
+    part record;
+begin
+    for part in
+        select i.inhrelid::regclass as index, left(whole.relname, 60) || '_' || substring(t.relname from '__(\\d)$') as name
+        from pg_inherits i join pg_class whole on whole.oid = i.inhparent and whole.relkind = 'I'
+        join pg_index x on x.indexrelid = i.inhrelid join pg_class t on t.oid = x.indrelid
+    loop
+        execute format('alter index %s rename to %I', part.index, part.name);
+    end loop;
+end $$;
+"""
+
 
 def cut(table: re.Match[str]) -> str:
     whole, name, columns = table[0], table[1], table[2]
@@ -41,7 +57,7 @@ def main() -> None:
     dump = re.sub(r"^\\(un)?restrict .*\n", "", dump, flags=re.MULTILINE)
     dump = re.sub(r"^CREATE TABLE public\.(\w+) \(\n(.*?)\n\);", cut, dump, flags=re.MULTILINE | re.DOTALL)
     # A key of the whole table is one of each part.
-    sys.stdout.write(BEGIN + dump.replace("ALTER TABLE ONLY public.", "ALTER TABLE public."))
+    sys.stdout.write(BEGIN + dump.replace("ALTER TABLE ONLY public.", "ALTER TABLE public.") + NAME_PARTS)
 
 
 if __name__ == "__main__":

@@ -145,10 +145,15 @@ impl From<Refusal> for Error {
 
 /// Maps the violation of a named constraint to a refusal, and leaves every other error alone.
 pub fn on_constraint(error: sqlx::Error, constraint: &str, refusal: impl FnOnce() -> Refusal) -> Error {
-    match &error {
-        sqlx::Error::Database(e) if e.constraint() == Some(constraint) => refusal().into(),
-        _ => error.into(),
-    }
+    if violates(&error, constraint) { refusal().into() } else { error.into() }
+}
+
+/// Whether a named constraint was violated, of a table or of a part of it, whose constraints have a number behind their names.
+pub(crate) fn violates(error: &sqlx::Error, constraint: &str) -> bool {
+    let violated = error.as_database_error().and_then(sqlx::error::DatabaseError::constraint);
+    violated.and_then(|name| name.strip_prefix(constraint)).is_some_and(|rest| {
+        rest.is_empty() || rest.strip_prefix('_').is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
+    })
 }
 
 /// Collects the wrong fields of an input, so that a caller learns of all of them at once.

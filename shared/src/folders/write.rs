@@ -7,7 +7,7 @@ use super::Folder;
 use crate::access::{Access, AddFolder, Caller, ChangeFolder, DeleteFolder, Permission, Rights, cannot_grant};
 use crate::audit::Event;
 use crate::db::Tx;
-use crate::error::{Check, Error, Refusal, Result, on_constraint};
+use crate::error::{Check, Error, Refusal, Result, violates};
 use crate::ids::{FolderId, OrganizationId};
 use crate::objects::{self, Managed, check_description};
 use crate::roles;
@@ -143,17 +143,13 @@ async fn check_move(tx: &mut Tx, caller: &Caller, folder: &Folder, parent: Uuid)
 
 /// Says why a folder can't be where it was to be.
 fn misplaced(error: sqlx::Error) -> Error {
-    let constraint = match &error {
-        sqlx::Error::Database(e) => e.constraint().unwrap_or_default().to_owned(),
-        _ => String::new(),
-    };
-    let (code, detail) = match constraint.as_str() {
-        "folders_no_cycle" => ("below_itself", "A folder can't be moved into itself or below itself."),
-        "folders_depth" => ("too_deep", "The tree has at most 64 levels."),
-        "folders_one_per_name" => ("name_taken", "There is a folder of this name here already."),
-        _ => return error.into(),
-    };
-    on_constraint(error, &constraint, || Refusal::conflict(code, detail))
+    let reasons = [
+        ("folders_no_cycle", "below_itself", "A folder can't be moved into itself or below itself."),
+        ("folders_depth", "too_deep", "The tree has at most 64 levels."),
+        ("folders_one_per_name", "name_taken", "There is a folder of this name here already."),
+    ];
+    let reason = reasons.into_iter().find(|(constraint, ..)| violates(&error, constraint));
+    reason.map_or_else(|| error.into(), |(_, code, detail)| Refusal::conflict(code, detail).into())
 }
 
 impl Managed for Folder {
