@@ -322,10 +322,16 @@ impl Tx {
         Ok(())
     }
 
-    /// From here on statements are planned for their values: for lists, as what suits a reach of one folder does not suit one of
-    /// a thousand.
+    /// From here on statements are planned for their values, each time: for a list, as what suits a reach of one folder does not
+    /// suit one of a thousand.
     pub(crate) async fn plan_for_values(&mut self) -> Result<()> {
-        sqlx::query!("set local plan_cache_mode = auto").execute(self.connection()).await?;
+        sqlx::query!("set local plan_cache_mode = force_custom_plan").execute(self.connection()).await?;
+        Ok(())
+    }
+
+    /// From here on they are planned once in a connection, as they are from the beginning.
+    pub(crate) async fn plan_once(&mut self) -> Result<()> {
+        sqlx::query!("set local plan_cache_mode to default").execute(self.connection()).await?;
         Ok(())
     }
 

@@ -317,13 +317,16 @@ impl Query {
     pub async fn fetch<T: Listed>(self, tx: &mut Tx, page: &PageRequest) -> Result<Page<T>> {
         let (ordering, sort, descending) = order::<T>(page.ordering.as_deref())?;
         tx.plan_for_values().await?;
-        match &page.position {
-            Position::Offset(offset) => self.fetch_offset(tx, page.limit, *offset, sort, descending).await,
+        let fetched = match &page.position {
+            Position::Offset(offset) => self.fetch_offset(tx, page.limit, *offset, sort, descending).await?,
             Position::Cursor(at) => {
                 let at = at.as_deref().map(|text| read_cursor(text, &ordering)).transpose()?;
-                self.fetch_cursor(tx, page.limit, at, sort, descending, &ordering).await
+                self.fetch_cursor(tx, page.limit, at, sort, descending, &ordering).await?
             }
-        }
+        };
+        // What is asked about its rows, such as the names of their folders, is found by ids.
+        tx.plan_once().await?;
+        Ok(fetched)
     }
 
     async fn fetch_offset<T: Listed>(

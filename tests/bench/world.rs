@@ -12,7 +12,6 @@ const COUNT: &str = "create extension if not exists pg_stat_statements;
     do $$ begin execute format('alter database %I set pg_stat_statements.track = top', current_database()); end $$";
 const COUNT_NO_MORE: &str =
     "do $$ begin execute format('alter database %I set pg_stat_statements.track = none', current_database()); end $$";
-const NEW_SESSIONS: &str = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
 /// What the relay does by itself is nobody's request; and `begin` and `commit` are a round trip each.
 const COUNTED: &str = "select coalesce(sum(calls), 0)::float8 as calls from pg_stat_statements s
     join pg_database d on d.oid = s.dbid where d.datname = current_database() and query not ilike '%outbox%'
@@ -71,7 +70,7 @@ pub(crate) async fn statements(tenantry: &Processes, call: impl Fn(usize) -> Cal
     const CALLS: usize = 20;
     let database = tenantry.database();
     database.execute(COUNT).await;
-    database.rows(NEW_SESSIONS).await;
+    database.disconnect_others().await;
     // Whoever finds its connection gone makes a new one.
     for n in 0..5 {
         let _ = call(n).await;
@@ -84,6 +83,6 @@ pub(crate) async fn statements(tenantry: &Processes, call: impl Fn(usize) -> Cal
     }
     let after = database.value(COUNTED).await.as_f64().unwrap_or_default();
     database.execute(COUNT_NO_MORE).await;
-    database.rows(NEW_SESSIONS).await;
+    database.disconnect_others().await;
     number((after - before) / CALLS as f64)
 }

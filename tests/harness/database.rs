@@ -264,6 +264,15 @@ impl Database {
         }
     }
 
+    /// Ends everybody else's connections: who has new settings of the database, or nothing prepared, has to connect anew.
+    pub async fn disconnect_others(&self) {
+        self.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity \
+             where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()",
+        )
+        .await;
+    }
+
     /// Drops it, whoever is connected, and makes an empty one of its name.
     pub async fn wipe(&self) {
         let mut connection = superuser(&self.server, None).connect().await.expect("its server answers");

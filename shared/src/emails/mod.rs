@@ -256,19 +256,28 @@ pub struct EmailFilter {
 const FROM: &str = "email_messages e \
      left join invitations i on i.organization_id = e.organization_id and i.id = e.invitation_id";
 
-/// The mails of a reach: to invitees (they have a generation), where the invitation leads; to users, where they are seen. What
-/// an inviter is told of an invitation is of the second kind: his address is nobody's business who does not see him.
-fn within(tx: &Tx, reach: &Reach) -> Query {
+/// The mails of a reach, or the one of them with this id: to invitees (they have a generation), where the invitation leads; to
+/// users, where they are seen. What an inviter is told of an invitation is of the second kind: his address is nobody's business
+/// who does not see him.
+fn within(tx: &Tx, reach: &Reach, id: Option<EmailId>) -> Query {
     let mut query = Query::new("e.*", FROM, "e.organization_id", tx);
-    if !reach.everything {
-        query.either(&[true, false], |query, is_to_invitee| {
+    if let Some(id) = id {
+        query.id("e.id", id.into());
+    }
+    match &reach.few {
+        _ if reach.everything => {}
+        // One `in`, not an `or`: so Postgres may begin with the invitations and the people of the folders.
+        Some(few) if id.is_none() => {
+            query.enclosed("e.id in (select * from emails_within(", Some(few.clone()), "))");
+        }
+        _ => query.either(&[true, false], |query, is_to_invitee| {
             if *is_to_invitee {
                 query.condition("e.generation > 0");
                 query.within(reach, "i.folder_id", None);
             } else {
                 query.people_within(reach, "e.user_id", None);
             }
-        });
+        }),
     }
     query
 }
@@ -280,7 +289,7 @@ pub async fn list(
     filter: &EmailFilter,
     page: &PageRequest,
 ) -> Result<Page<Email>> {
-    let mut query = within(tx, by.reach());
+    let mut query = within(tx, by.reach(), None);
     query.equals("e.status", filter.status.as_deref());
     query.equals("e.kind", filter.kind.as_deref());
     query.equals("e.invitation_id", filter.invitation);
@@ -294,9 +303,7 @@ pub async fn get(tx: &mut Tx, by: &Access<ViewEmail>, id: EmailId) -> Result<Ema
 }
 
 async fn find_within(tx: &mut Tx, reach: &Reach, id: EmailId) -> Result<Option<Email>> {
-    let mut query = within(tx, reach);
-    query.equals("e.id", Some(id));
-    query.find(tx).await
+    within(tx, reach, Some(id)).find(tx).await
 }
 
 /// A mail, locked.

@@ -80,7 +80,10 @@ impl Object for User {
          exists (select from saml_identities s where s.organization_id = o.organization_id and s.user_id = o.id) as is_sso, \
          array(select m.user_group_id from user_group_members m \
              where m.organization_id = o.organization_id and m.user_id = o.id order by 1) as user_groups, \
-         array(select distinct g.role_id from grants_of(o.id) g order by 1) as roles";
+         array(select a.role_id from role_assignments a where a.organization_id = o.organization_id and a.user_id = o.id \
+             union select a.role_id from user_group_members m \
+             join role_assignments a on a.organization_id = m.organization_id and a.user_group_id = m.user_group_id \
+             where m.organization_id = o.organization_id and m.user_id = o.id order by 1) as roles";
 
     fn id(&self) -> Uuid {
         self.id

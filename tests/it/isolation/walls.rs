@@ -24,6 +24,13 @@ const OF_ALL: &[(&str, &str)] = &[
     ),
 ];
 
+/// Foreign keys without an index of their own, and why: what they refer to does not go, or few rows refer.
+const NOT_INDEXED: &[(&str, &str)] = &[
+    ("invitations_email_fkey", "a mail goes with its organization only"),
+    ("saml_connections_group_fkey", "an organization has few connections"),
+    ("saml_requests_connection_fkey", "a connection goes seldom, and a request lives for minutes"),
+];
+
 #[tokio::test]
 async fn every_tenant_table_is_walled_off_and_its_keys_begin_with_the_organization() {
     let database = Database::create().await;
@@ -89,6 +96,25 @@ async fn every_tenant_table_is_walled_off_and_its_keys_begin_with_the_organizati
     let mut named: Vec<_> = OF_ALL.iter().map(|(name, _)| *name).collect();
     named.sort_unstable();
     assert_eq!(others, named, "tables without an organization are named here, with a reason");
+}
+
+/// Else Postgres reads all of the organization's rows whenever one that they may refer to is deleted.
+#[tokio::test]
+async fn every_foreign_key_is_found_by_an_index() {
+    let database = Database::create().await;
+    let keys = database
+        .rows(
+            "select c.conname as name, exists (select from pg_index i where i.indrelid = c.conrelid
+                 and (c.conkey <@ (i.indkey::int2[])[0:cardinality(c.conkey) - 1])
+                 and (i.indpred is null or pg_get_expr(i.indpred, i.indrelid) ~ '^\\(\\w+ IS NOT NULL\\)$')) as is_indexed
+             from pg_constraint c where c.contype = 'f' and c.confrelid <> 'organizations'::regclass",
+        )
+        .await;
+    assert!(keys.len() >= 40, "{}", keys.len());
+    for key in &keys {
+        let is_known = NOT_INDEXED.iter().any(|(name, _)| key["name"] == *name);
+        assert_eq!(key["is_indexed"] == false, is_known, "{key}");
+    }
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ select o.id, pg_temp.made(2, n), 1000000 + n, m, m || '@example.com', m, m || '@
 from o, generate_series(1, {users}) n, lateral (select md5('u' || n) as m) m;
 
 insert into roles (organization_id, id, folder_id, name, permissions, created_at)
-select o.id, pg_temp.made(3, n), pg_temp.made(1, n % {folders} + 1), md5('r' || n), '{view_user,view_folder}', now() from o, generate_series(1, 200) n;
+select o.id, pg_temp.made(3, n), pg_temp.made(1, n % {folders} + 1), md5('r' || n), '{view_user,view_folder}', now() from o, generate_series(1, {groups} * 5) n;
 
 insert into user_groups (organization_id, id, folder_id, name, created_at)
 select o.id, pg_temp.made(4, n), pg_temp.made(1, n * 7 % {folders} + 1), md5('g' || n), now() from o, generate_series(1, {groups}) n;
@@ -41,7 +41,7 @@ select o.id, pg_temp.made(5, n % {groups} + 1), 'member', pg_temp.made(2, n) fro
 insert into role_assignments (organization_id, id, folder_id, name, user_id, user_group_id, role_id, created_at)
 select o.id, pg_temp.made(6, n), pg_temp.made(1, n % {folders} + 1), md5('a' || n),
     case when n % 10 > 0 then pg_temp.made(2, n % {users} + 1) end, case when n % 10 = 0 then pg_temp.made(4, n / 10 % {groups} + 1) end,
-    pg_temp.made(3, n % 200 + 1), now()
+    pg_temp.made(3, n % ({groups} * 5) + 1), now()
 from o, generate_series(1, {users}) n;
 insert into role_assignment_folders
 select o.id, pg_temp.made(6, n), pg_temp.made(1, n % {folders} + 1) from o, generate_series(1, {users}) n
@@ -52,6 +52,16 @@ insert into invitations (organization_id, id, invitee_identifier, email_key, fol
 select o.id, pg_temp.made(7, n), 'i' || n || '@example.com', 'i' || n || '@example.com', pg_temp.made(1, n % {folders} + 1),
     pg_temp.made(2, n), 'en', now() - n * interval '1 second', now(), 86400, now() + interval '1 day'
 from o, generate_series(1, {users}, 10) n;
+-- A mail to each invitee, and to each user.
+insert into email_messages (organization_id, id, kind, to_address, locale, invitation_id, generation, status, created_at, give_up_at)
+select organization_id, id, 'invitation', invitee_identifier, 'en', id, generation, 'sent', created_at, now()
+from invitations where organization_id = (select id from o);
+insert into email_messages (organization_id, id, kind, to_address, locale, user_id, status, created_at, give_up_at)
+select o.id, pg_temp.made(10, n), 'password_reset', 'u' || n || '@example.com', 'en', pg_temp.made(2, n), 'sent', now() - n * interval '1 second', now()
+from o, generate_series(1, {users}) n;
+insert into email_suppressions (organization_id, id, address, address_key, reason, created_at, created_by)
+select o.id, pg_temp.made(11, n), n || '@example.org', n || '@example.org', 'manual', now() - n * interval '1 second', pg_temp.made(2, n)
+from o, generate_series(1, {users}, 5) n;
 insert into sessions (organization_id, id, user_id, token_digest, created_at, expires_at)
 select o.id, pg_temp.made(8, n), pg_temp.made(2, n), sha256((o.id::text || n)::bytea), now(), now() + interval '1 hour'
 from o, generate_series(1, {users}, 5) n;

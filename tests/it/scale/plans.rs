@@ -26,8 +26,7 @@ const EXPLAIN: &str = "
         loop
             execute format('alter database %I set %s', current_database(), setting);
         end loop;
-    end $$;
-    select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid();";
+    end $$";
 
 /// What is said to `tracing` in this thread by the connections to Postgres.
 pub(super) struct Plans {
@@ -66,6 +65,7 @@ impl Plans {
     /// From now on.
     pub(super) async fn listen(database: &Database) -> Self {
         database.execute(EXPLAIN).await;
+        database.disconnect_others().await;
         let heard = Arc::default();
         let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(Ear(Arc::clone(&heard))));
         Self { heard, _guard: guard }
