@@ -3,6 +3,7 @@
 # Functions, by their names: the statements inside them.
 FUNCTIONS = {
     "find_organization": "a slug is looked up before anyone knows whose it is",
+    "find_addressee": "so is one, and who keeps the record where it is nobody's",
     "find_email_domain": "so is an e-mail domain",
     "accounts_of_address": "whoever knows nothing but his address asks all organizations",
     "claim_outbox": "the relay takes what is due, of all organizations in turns; it would run once a node",

@@ -45,7 +45,7 @@ pub(crate) fn ascii(slug: &str) -> &str {
 
 /// Whom a stranger asks for by a slug, and who keeps the record of it: the organization itself, or, where there is none of
 /// this slug, the platform organization. So as much is read and written for a slug that is nobody's as for any other.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Addressee {
     keeper: Option<Tenant>,
     is_there: bool,
@@ -55,20 +55,19 @@ impl Addressee {
     /// Looks a slug up. Like [`Tenant::find`], it proves nothing about a caller.
     pub async fn find(db: &Db, slug: &str, platform_slug: &str) -> Result<Self> {
         let row = sqlx::query!(
-            r#"select organization_id as "id!: OrganizationId", is_there as "is_there!" from (
-                   select organization_id, true as is_there from find_organization($1)
-                   union all
-                   select organization_id, false from find_organization($2)) found
-               order by is_there desc limit 1"#,
+            r#"select organization_id as "id!: OrganizationId", is_there as "is_there!"
+               from find_addressee($1, $2) where organization_id is not null"#,
             ascii(slug),
             platform_slug
         )
         .fetch_optional(db.pool())
         .await?;
-        Ok(row.map_or(Self { keeper: None, is_there: false }, |row| Self {
-            keeper: Some(Tenant::proven(row.id)),
-            is_there: row.is_there,
-        }))
+        Ok(row.map_or_else(Self::default, |row| Self::kept_by(row.id, row.is_there)))
+    }
+
+    /// As it was found: by who keeps the record, and whether that is the organization itself.
+    pub(crate) fn kept_by(keeper: OrganizationId, is_there: bool) -> Self {
+        Self { keeper: Some(Tenant::proven(keeper)), is_there }
     }
 
     /// The organization of the slug, if there is one.

@@ -215,7 +215,7 @@ pub async fn accept(
     let user = users::create_invited(&mut tx, &open.email, &accept.name, &hash, open.is_superuser).await?;
     tx.act_as(Actor::User { id: user, name: open.email.clone(), credential: None });
     settle(&mut tx, &open, user).await?;
-    let session = sessions::create(&mut tx, user).await?;
+    let session = sessions::create(&mut tx, user, &open.email, json!({ "by": "invitation" })).await?;
     tx.commit().await?;
     Ok(Accepted::In { session, organization_slug: open.slug })
 }

@@ -10,7 +10,7 @@ use crate::db::{Db, Tx};
 use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
 use crate::personal_access_tokens;
-use crate::sessions::{self, Door, SignInKeys};
+use crate::sessions::{self, Door, Entitled, SignInKeys};
 use crate::tenant::Tenant;
 use crate::ticket::{Ticket, TicketKind};
 
@@ -75,7 +75,7 @@ pub(crate) fn changed_meanwhile() -> Refusal {
 /// What the page shows that asks the holder of such a ticket for a password. Changes nothing.
 pub async fn preview_change(db: &Db, keys: &SignInKeys, ticket: &str) -> Result<PasswordPreview> {
     let ticket = Ticket::read(&keys.tickets, TicketKind::PasswordChange, ticket).ok_or_else(sessions::sign_in_again)?;
-    let (mut tx, email) =
+    let (mut tx, entitled) =
         sessions::begin_with(db, keys, TicketKind::PasswordChange, &ticket, Origin::default()).await?;
     let row = sqlx::query!(
         r#"select o.name, o.slug, o.branding, o.password_min_length, coalesce(u.preferences ->> 'lang', o.locale) as "locale!"
@@ -90,7 +90,7 @@ pub async fn preview_change(db: &Db, keys: &SignInKeys, ticket: &str) -> Result<
         organization_name: row.name,
         organization_slug: row.slug,
         branding: row.branding,
-        email,
+        email: entitled.email,
         password_min_length: row.password_min_length,
         locale: row.locale,
     })
@@ -111,7 +111,8 @@ pub async fn change_by_ticket(
     // One of another organization is none.
     let ticket = Ticket::read(&door.keys.tickets, kind, ticket).filter(|ticket| Some(&ticket.tenant) == tenant);
     let ticket = ticket.ok_or_else(sessions::sign_in_again)?;
-    let (mut tx, email) = sessions::begin_with(door.db, door.keys, kind, &ticket, origin.clone()).await?;
+    let (mut tx, Entitled { email, .. }) =
+        sessions::begin_with(door.db, door.keys, kind, &ticket, origin.clone()).await?;
     let user = get_own(&mut tx, ticket.user_id).await?;
     drop(tx);
     check_policy("new_password", new, user.min_length, &Wearer { email: &email, organization: &user.organization })?;
@@ -121,7 +122,7 @@ pub async fn change_by_ticket(
     }
     let hash = door.hasher.hash(new).await?;
     // The ticket is bound to the present password: if that has changed meanwhile, the ticket is dead now.
-    let (mut tx, email) = sessions::begin_with(door.db, door.keys, kind, &ticket, origin).await?;
+    let (mut tx, _) = sessions::begin_with(door.db, door.keys, kind, &ticket, origin).await?;
     store(&mut tx, ticket.user_id, &hash, Way::Change).await?;
     sessions::kill_credentials(&mut tx, ticket.user_id).await?;
     tx.audit(Event::new("password.changed", "user", ticket.user_id, &email)).await?;

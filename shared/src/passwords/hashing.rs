@@ -1,14 +1,15 @@
 //! Hashing: argon2id, on threads of its own, as many as there are processors.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::cell::RefCell;
+use std::sync::{Arc, LazyLock};
 use std::thread;
+use std::time::Duration;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::password_hash::phc::{Output, PasswordHash};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHasher, Version};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::oneshot;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Error, Result};
@@ -17,43 +18,56 @@ use crate::error::{Error, Result};
 /// whoever asks for anything else would wait for it.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 5;
+/// How long a thread that has nothing to do stays, with its memory.
+const REST: Duration = Duration::from_secs(1);
 
-type Work = Box<dyn FnOnce() + Send>;
+thread_local! {
+    /// What this thread works hashes out in. To get it anew for each takes a twentieth as long as the hash.
+    static MEMORY: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Hashes and verifies on threads of its own, as many at once as there are processors: a flood of sign-ins neither stalls
-/// other requests nor eats the memory (19 MiB each). Clones share the threads, which end with the last of them.
+/// other requests nor eats the memory (19 MiB each, given back soon after the last one). Clones share the threads.
 #[derive(Clone, Debug)]
 pub struct Hasher {
-    queue: Sender<Work>,
+    threads: Arc<Threads>,
+}
+
+/// A runtime for the sake of its blocking threads. There is none if the system refused it.
+#[derive(Debug)]
+struct Threads(Option<Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // Not by itself, for that would wait for a hash; and a runtime may not wait in another.
+        if let Some(threads) = self.0.take() {
+            threads.shutdown_background();
+        }
+    }
 }
 
 impl Default for Hasher {
     fn default() -> Self {
         // Or whoever asks first for someone who isn't there would wait for it.
         LazyLock::force(&NOBODYS_HASH);
-        let (queue, waiting) = mpsc::channel();
-        let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            let waiting = Arc::clone(&waiting);
-            let started = thread::Builder::new().name("hashing".to_owned()).spawn(move || work_off(&waiting));
-            if let Err(error) = started {
-                tracing::error!(%error, "a thread for hashing could not be started");
-            }
-        }
-        Self { queue }
+        let mut threads = Builder::new_current_thread();
+        threads.max_blocking_threads(thread::available_parallelism().map_or(1, usize::from)).thread_keep_alive(REST);
+        threads.thread_name("hashing").on_thread_start(yield_to_others).on_thread_stop(give_back);
+        let threads = threads.build().inspect_err(|error| tracing::error!(%error, "there are no threads for hashing"));
+        Self { threads: Arc::new(Threads(threads.ok())) }
     }
 }
 
-/// Does what waits, one after the other, until nobody can ask any more.
-fn work_off(waiting: &Mutex<Receiver<Work>>) {
-    // Of this thread alone, where the system has a priority of each; elsewhere it would be the process'.
+/// For this thread alone, where the system has a priority of each; elsewhere it would be the process'.
+fn yield_to_others() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, NICENESS);
-    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-    while let Ok(work) = next() {
-        // Whoever asked sees it, for he gets no answer.
-        let _ = catch_unwind(AssertUnwindSafe(work));
-    }
+}
+
+/// Frees what this thread worked in. When it ends, mimalloc returns to the system what has been free for a tenth of a second.
+fn give_back() {
+    drop(MEMORY.take());
+    thread::sleep(Duration::from_millis(200));
 }
 
 /// OWASP's parameters for argon2id: 19 MiB, two passes, one lane.
@@ -71,18 +85,32 @@ pub(super) fn normal(password: &SecretString) -> SecretString {
     password.expose_secret().nfc().collect::<String>().into()
 }
 
+/// Whether a hash is of these bytes; none if it is no hash that is known. As `Argon2::verify_password`, which would get memory
+/// anew each time.
+fn is_hash_of(hash: &str, password: &[u8]) -> Option<bool> {
+    let hash = PasswordHash::new(hash).ok()?;
+    let (salt, expected) = (hash.salt?, hash.hash?);
+    let (params, version) =
+        (Params::try_from(&hash).ok()?, hash.version.map_or(Ok(Version::default()), Version::try_from));
+    let argon2 = Argon2::new(Algorithm::try_from(hash.algorithm.as_str()).ok()?, version.ok()?, params);
+    let mut output = vec![0; expected.len()];
+    MEMORY.with_borrow_mut(|memory| {
+        memory.resize(argon2.params().block_count(), Block::default());
+        argon2.hash_password_into_with_memory(password, &salt, &mut output, memory).ok()
+    })?;
+    // It takes as long wherever they differ.
+    Some(Output::new(&output).ok()? == expected)
+}
+
 impl Hasher {
+    /// For a caller who hangs up before it is begun, it is not.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let internal = |e: &dyn std::fmt::Display| Error::Internal(format!("hashing: {e}"));
-        let (answer, answered) = oneshot::channel();
-        let work = move || {
-            // For a caller who has hung up meanwhile it is not begun.
-            if !answer.is_closed() {
-                let _ = answer.send(work());
-            }
-        };
-        self.queue.send(Box::new(work)).map_err(|e| internal(&e))?;
-        answered.await.map_err(|e| internal(&e))
+        let internal = |detail: &dyn std::fmt::Display| Error::Internal(format!("hashing: {detail}"));
+        let threads = self.threads.0.as_ref().ok_or_else(|| internal(&"there are no threads for it"))?;
+        let mut begun = JoinSet::new();
+        begun.spawn_blocking_on(work, threads.handle());
+        let done = begun.join_next().await.ok_or_else(|| internal(&"it was not begun"))?;
+        done.map_err(|e| internal(&e))
     }
 
     /// A hash in PHC form, with a random salt.
@@ -99,9 +127,8 @@ impl Hasher {
         self.run(move || {
             let known = hash.is_some();
             let hash = hash.unwrap_or_else(|| NOBODYS_HASH.clone());
-            let same = PasswordHash::new(&hash)
-                .is_ok_and(|hash| argon2().verify_password(password.expose_secret().as_bytes(), &hash).is_ok());
-            known && same
+            let same = is_hash_of(&hash, password.expose_secret().as_bytes());
+            known && same.unwrap_or_default()
         })
         .await
     }
@@ -132,5 +159,29 @@ mod tests {
         assert!(!hasher.verify(&"cafe au lait".to_owned().into(), Some(hash)).await.expect("verify"));
         assert!(!hasher.verify(&"nobody has this password".to_owned().into(), None).await.expect("verify"));
         assert!(Hasher::is_outdated("$argon2id$v=19$m=4096,t=2,p=1$c29tZXNhbHQ$aGFzaA"));
+    }
+
+    /// Of other parameters, by another implementation: the test vector of RFC 9106's reference code for argon2id.
+    #[tokio::test]
+    async fn hashes_made_elsewhere_are_verified() {
+        let hasher = Hasher::default();
+        for hash in [
+            "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+            "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc",
+            "$argon2id$v=19$m=65536,t=2,p=1$ZGlmZnNhbHQ$vfMrBczELrFdWP0ZsfhWsRPaHppYdP3MVEMIVlqoFBw",
+        ] {
+            for (typed, is_right) in [("password", true), ("Password", false)] {
+                let same = hasher.verify(&typed.to_owned().into(), Some(hash.to_owned())).await.expect("verify");
+                assert_eq!(same, is_right, "{hash} {typed}");
+            }
+        }
+        for broken in [
+            "",
+            "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ",
+            "$2b$10$abc",
+            "$argon2id$v=19$m=1,t=0,p=0$c29tZXNhbHQ$bQk8",
+        ] {
+            assert!(!hasher.verify(&"password".to_owned().into(), Some(broken.to_owned())).await.expect("verify"));
+        }
     }
 }

@@ -12,7 +12,7 @@ pub use change::{Change, change, change_by_ticket, preview_change};
 pub(crate) use change::{changed_meanwhile, demand_own, get_own};
 pub use hashing::Hasher;
 pub use policy::{Wearer, check_policy, check_same};
-pub(crate) use policy::{outgrow, policy_of};
+pub(crate) use policy::{length_of, outgrow, policy_of};
 pub use purge::purge_some;
 pub use reset::{confirm_reset, mail_reset, preview_reset, request_reset};
 pub(crate) use reset::{end_links, mail_link, supersede};

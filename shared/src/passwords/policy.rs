@@ -18,26 +18,27 @@ pub struct Wearer<'a> {
 }
 
 /// How many characters it has.
-fn length_of(password: &SecretString) -> usize {
-    normal(password).expose_secret().chars().count()
+pub(crate) fn length_of(password: &SecretString) -> i32 {
+    i32::try_from(normal(password).expose_secret().chars().count()).unwrap_or(i32::MAX)
 }
 
-/// Has someone choose another password whose own, just shown, is shorter than his organization demands by now. With a second
-/// factor it may stay: it is not all there is.
-pub(crate) async fn outgrow(tx: &mut Tx, user: UserId, shown: &SecretString) -> Result<()> {
-    sqlx::query!(
-        "update users u set must_change_password = true from organizations o
-         where u.organization_id = $1 and u.id = $2 and o.organization_id = u.organization_id and o.password_min_length > $3
-           and not u.must_change_password
+/// Has someone choose another password whose own, just shown, is shorter than his organization demands by now, and says whether
+/// it does. With a second factor it may stay: it is not all there is.
+pub(crate) async fn outgrow(tx: &mut Tx, user: UserId, shown: &SecretString, min_length: i32) -> Result<bool> {
+    if length_of(shown) >= min_length {
+        return Ok(false);
+    }
+    let outgrown = sqlx::query!(
+        "update users u set must_change_password = true
+         where u.organization_id = $1 and u.id = $2 and not u.must_change_password
            and not exists (select from totp_secrets t
-               where t.organization_id = u.organization_id and t.user_id = u.id and t.confirmed_at is not null)",
+               where t.organization_id = $1 and t.user_id = u.id and t.confirmed_at is not null)",
         tx.organization_id() as OrganizationId,
-        user as UserId,
-        i32::try_from(length_of(shown)).unwrap_or(i32::MAX)
+        user as UserId
     )
     .execute(tx.connection())
     .await?;
-    Ok(())
+    Ok(outgrown.rows_affected() > 0)
 }
 
 /// Holds a new password to the policy (NIST SP 800-63B-4): long, not common, not guessable, not made of
@@ -53,7 +54,7 @@ pub fn check_policy(
     let length = length_of(password);
     let password = normal(password);
     let password = password.expose_secret();
-    if length < usize::try_from(min_length).unwrap_or(15) {
+    if length < min_length {
         return refuse(
             "password_too_short",
             format!("A password has at least {min_length} characters. Several words in a row are good."),

@@ -15,7 +15,6 @@ use super::requests::{self, Browser, Purpose, Request};
 use super::test_sign_in::{self, TestResult};
 use super::{Connection, ServiceUrls, Sso, connect, connections};
 use crate::access::{self, Actor, Origin};
-use crate::audit::Event;
 use crate::db::Tx;
 use crate::error::{Error, Refusal, Result};
 use crate::ids::{SessionId, UserId};
@@ -328,9 +327,9 @@ impl Attempt<'_> {
     async fn enter(&self, mut tx: Tx, arrival: &Arrival<'_>, account: &Account) -> Result<Outcome, Halt> {
         let Arrival { connection, said, .. } = arrival;
         let at = AtProvider::new(connection.id.into(), &said.name_id, said.session_index.clone());
-        let session = sessions::create_at_provider(&mut tx, account.id, at, said.session_not_on_or_after).await?;
-        let event = Event::new("session.created", "user", account.id, &account.email);
-        tx.audit(event.with(provision::of(arrival))).await?;
+        let who = (account.id, account.email.as_str());
+        let details = provision::of(arrival);
+        let session = sessions::create_at_provider(&mut tx, who, at, said.session_not_on_or_after, details).await?;
         if let Some(browser) = self.browser {
             requests::end_of_others(&mut tx, browser, account.id).await?;
         }

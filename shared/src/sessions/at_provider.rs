@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tenantry_saml::NameId;
 
-use super::{NewSession, SESSION_LASTS, insert, note_login};
+use super::{Beginning, NewSession, SESSION_LASTS, begin};
 use crate::access::Caller;
 use crate::db::Tx;
 use crate::error::Result;
@@ -45,13 +45,14 @@ impl AtProvider {
 /// Begins a session for someone whom an identity provider speaks for. It ends when the one there does, at the latest.
 pub(crate) async fn create_at_provider(
     tx: &mut Tx,
-    user: UserId,
+    (user, email): (UserId, &str),
     at: AtProvider,
     ends_there: Option<DateTime<Utc>>,
+    details: Value,
 ) -> Result<NewSession> {
-    note_login(tx, user).await?;
     let ends_at = tx.now() + SESSION_LASTS;
-    insert(tx, user, ends_there.map_or(ends_at, |there| there.min(ends_at)), Some(&at)).await
+    let expires_at = ends_there.map_or(ends_at, |there| there.min(ends_at));
+    begin(tx, Beginning { user, email, signs_in: true, expires_at, at: Some(&at), details }).await
 }
 
 /// What a session is at an identity provider, if it began there.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::{NewSession, at_provider, insert, lock_user, not_signed_in};
+use super::{Beginning, NewSession, at_provider, begin, lock_user, not_signed_in};
 use crate::access::{Access, Actor, InPerson, Origin};
 use crate::audit::Event;
 use crate::db::{Db, Tx};
@@ -148,9 +148,9 @@ pub async fn take_over(db: &Db, token: &str, origin: Origin) -> Result<NewSessio
     let email = carried.shown.email;
     tx.act_as(Actor::User { id: user, name: email.clone(), credential: None });
     let at = at_provider(&mut tx, carried.session_id).await?;
-    let session = insert(&mut tx, user, carried.session_ends, at.as_ref()).await?;
-    let event = Event::new("session.created", "user", user, &email);
-    tx.audit(event.with(json!({ "by": "session_token" }))).await?;
+    let (expires_at, details) = (carried.session_ends, json!({ "by": "session_token" }));
+    let beginning = Beginning { user, email: &email, signs_in: false, expires_at, at: at.as_ref(), details };
+    let session = begin(&mut tx, beginning).await?;
     tx.commit().await?;
     Ok(session)
 }

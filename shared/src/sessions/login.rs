@@ -6,15 +6,17 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::steps::{CODE_WITHIN, Entry, SignInKeys, code_state, enter, lock_entitled, ticket};
+use super::{NewSession, SESSION_LASTS};
 use crate::access::{Actor, Origin};
 use crate::audit::Event;
 use crate::db::Db;
 use crate::email_address::key;
 use crate::error::{Refusal, Result};
-use crate::ids::{OrganizationId, UserId};
+use crate::ids::{AuditEventId, OrganizationId, SessionId, UserId, new_uuid};
 use crate::limits::Limiter;
 use crate::passwords::{self, Hasher};
-use crate::tenant::{Addressee, Tenant};
+use crate::secret::{Token, TokenKind};
+use crate::tenant::{Addressee, Tenant, ascii};
 use crate::ticket::TicketKind;
 use crate::totp;
 
@@ -70,8 +72,7 @@ pub async fn login(door: &Door<'_>, given: &Credentials<'_>, origin: Origin) -> 
 }
 
 async fn sign_in(door: &Door<'_>, given: &Credentials<'_>, origin: Origin) -> Result<Entry> {
-    let addressee = Addressee::find(door.db, given.slug, door.platform_slug).await?;
-    let found = find_account(door.db, &addressee, given.username).await?;
+    let (addressee, found) = find_account(door, given).await?;
     let hash = found.as_ref().and_then(|found| found.password_hash.clone());
     let is_right = door.hasher.verify(given.password, hash.clone()).await?;
     let today = door.db.clock().now().date_naive();
@@ -81,6 +82,9 @@ async fn sign_in(door: &Door<'_>, given: &Credentials<'_>, origin: Origin) -> Re
     };
     let rehashed = if Hasher::is_outdated(&hash) { Some(door.hasher.hash(given.password).await?) } else { None };
     let proven = Proven { tenant, account: found, hash: &hash, rehashed, given };
+    if let Some(session) = enter_at_once(door, &proven, &origin).await? {
+        return Ok(Entry::Session(session));
+    }
     match go_on(door, proven, origin.clone()).await? {
         Some(entry) => Ok(entry),
         None => refuse(door, &addressee, Some(found), "changed_meanwhile", origin).await,
@@ -97,27 +101,33 @@ struct Account {
     expiry_date: Option<NaiveDate>,
 }
 
-/// Looks an account up. It asks as much where the slug was no organization's, and finds nobody.
-async fn find_account(db: &Db, addressee: &Addressee, username: &str) -> Result<Option<Account>> {
-    let Some(keeper) = addressee.keeper() else { return Ok(None) };
-    let mut tx = db.look(keeper, Actor::Anonymous, Origin::default()).await?;
-    // An address wins over a user name that looks like it.
-    let row = sqlx::query_as!(
-        Account,
-        r#"select u.id as "user_id: UserId", u.email, u.password_hash, u.is_active, u.is_local, u.expiry_date,
-                  may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $4) as "may_use_password!"
-           from users u join organizations o on o.organization_id = u.organization_id
-           where u.organization_id = $1 and (u.email_key = $2 or u.username_key = $2) and $3
-           order by (u.email_key = $2) desc limit 1"#,
-        tx.organization_id() as OrganizationId,
-        key(username),
-        addressee.tenant().is_some(),
-        tx.now()
-    )
-    .fetch_optional(tx.connection())
-    .await?;
-    tx.commit().await?;
-    Ok(row)
+/// Looks an account up, and whose it is. It asks as much where the slug was no organization's, and finds nobody.
+async fn find_account(door: &Door<'_>, given: &Credentials<'_>) -> Result<(Addressee, Option<Account>)> {
+    let (slug, name, now) = (ascii(given.slug), &key(given.username), door.db.clock().now());
+    let ask = |pool| async move {
+        sqlx::query!(
+            r#"select organization_id as "keeper!: OrganizationId", is_there as "is_there!", user_id as "user_id: UserId", email,
+                      password_hash, is_active, is_local, may_use_password, expiry_date
+               from account_of($1, $2, $3, $4) where organization_id is not null"#,
+            slug,
+            door.platform_slug,
+            name,
+            now
+        )
+        .fetch_optional(pool)
+        .await
+    };
+    let Some(row) = door.db.ask(ask).await? else { return Ok((Addressee::default(), None)) };
+    let account = row.user_id.zip(row.email).map(|(user_id, email)| Account {
+        user_id,
+        email,
+        password_hash: row.password_hash,
+        is_active: row.is_active.unwrap_or_default(),
+        is_local: row.is_local.unwrap_or_default(),
+        may_use_password: row.may_use_password.unwrap_or_default(),
+        expiry_date: row.expiry_date,
+    });
+    Ok((Addressee::kept_by(row.keeper, row.is_there), account))
 }
 
 /// Why someone can't sign in, for administrators.
@@ -169,14 +179,44 @@ struct Proven<'a> {
     given: &'a Credentials<'a>,
 }
 
+/// The way of nearly all: if nothing else is demanded, it is one statement. None if something is; nothing happened then.
+async fn enter_at_once(door: &Door<'_>, proven: &Proven<'_>, origin: &Origin) -> Result<Option<NewSession>> {
+    let Proven { tenant, account, hash, rehashed: None, given } = proven else { return Ok(None) };
+    let now = door.db.clock().now();
+    let expires_at = now + SESSION_LASTS;
+    let (session, event) = (SessionId::from(new_uuid(now)), AuditEventId::from(new_uuid(now)));
+    let token = Token::new(TokenKind::Session, tenant)?;
+    let digest = &token.digest();
+    let length = passwords::length_of(given.password);
+    let ask = |pool| async move {
+        sqlx::query_scalar!(
+            r#"select sign_in($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as "is_in!""#,
+            tenant.id() as OrganizationId,
+            account.user_id as UserId,
+            hash,
+            length,
+            now,
+            expires_at,
+            session as SessionId,
+            digest,
+            origin.client_address.as_deref(),
+            origin.user_agent.as_deref(),
+            origin.client_id.as_deref(),
+            origin.request_id.as_deref(),
+            event as AuditEventId
+        )
+        .fetch_one(pool)
+        .await
+    };
+    Ok(door.db.ask(ask).await?.then_some(NewSession { token, expires_at }))
+}
+
 /// Goes on to what else is demanded, if the password is still the one that was verified, and he may still sign in.
 async fn go_on(door: &Door<'_>, proven: Proven<'_>, origin: Origin) -> Result<Option<Entry>> {
     let Proven { tenant, account, hash, rehashed, given } = proven;
     let actor = Actor::User { id: account.user_id, name: account.email.clone(), credential: None };
     let mut tx = door.db.begin(tenant, actor, origin).await?;
-    if lock_entitled(&mut tx, account.user_id, Some(hash)).await?.is_none() {
-        return Ok(None);
-    }
+    let Some(entitled) = lock_entitled(&mut tx, account.user_id, Some(hash)).await? else { return Ok(None) };
     if let Some(rehashed) = rehashed {
         sqlx::query!(
             "update users set password_hash = $3 where organization_id = $1 and id = $2",
@@ -188,12 +228,13 @@ async fn go_on(door: &Door<'_>, proven: Proven<'_>, origin: Origin) -> Result<Op
         .await?;
     }
     if let Some(code) = given.code.filter(|code| !code.trim().is_empty()) {
-        tx = totp::demand_at_sign_in(tx, door, account.user_id, &account.email, code).await?;
+        tx = totp::demand_at_sign_in(tx, door, account.user_id, &entitled.email, code).await?;
     } else if let Some(state) = code_state(&mut tx, account.user_id).await? {
         let ticket = ticket(door.keys, TicketKind::Code, &tx, account.user_id, CODE_WITHIN, &state);
         tx.commit().await?;
         return Ok(Some(Entry::CodeNeeded(ticket)));
     }
-    passwords::outgrow(&mut tx, account.user_id, given.password).await?;
-    enter(tx, door.keys, account.user_id, &account.email).await.map(Some)
+    let outgrown = passwords::outgrow(&mut tx, account.user_id, given.password, entitled.password_min_length).await?;
+    let must_change = entitled.must_change_password || outgrown;
+    enter(tx, door.keys, account.user_id, &entitled.email, must_change).await.map(Some)
 }

@@ -8,21 +8,21 @@ mod login;
 mod steps;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(crate) use at_provider::{AtProvider, at_provider, create_at_provider, end_at_provider, end_others_at_provider};
 pub use authenticate::{authenticate, introduce};
 pub use hand_over::{HandOver, Preview, hand_over, preview_hand_over, take_over};
 pub use list::{Session, end, list};
 pub use login::{Credentials, Door, login};
+pub(crate) use steps::{Entitled, begin_with, sign_in_again};
 pub use steps::{Entry, SignInKeys, find_unfinished, finish};
-pub(crate) use steps::{begin_with, sign_in_again};
 
 use crate::access::{Access, Actor, Caller, Credential, InPerson};
 use crate::audit::Event;
 use crate::db::Tx;
 use crate::error::{Refusal, Result};
-use crate::ids::{OrganizationId, PersonalAccessTokenId, SamlConnectionId, SessionId, UserId};
+use crate::ids::{AuditEventId, OrganizationId, PersonalAccessTokenId, SamlConnectionId, SessionId, UserId};
 use crate::personal_access_tokens;
 use crate::schedules::Part;
 use crate::secret::{Token, TokenKind};
@@ -54,53 +54,56 @@ pub fn enrollment_required() -> Refusal {
     )
 }
 
-/// Begins a session for a user who has proven who he is.
-pub(crate) async fn create(tx: &mut Tx, user: UserId) -> Result<NewSession> {
-    note_login(tx, user).await?;
+/// Begins a session for a user who has proven who he is, as the log says with these details.
+pub(crate) async fn create(tx: &mut Tx, user: UserId, email: &str, details: Value) -> Result<NewSession> {
     let expires_at = tx.now() + SESSION_LASTS;
-    insert(tx, user, expires_at, None).await
+    begin(tx, Beginning { user, email, signs_in: true, expires_at, at: None, details }).await
 }
 
-async fn note_login(tx: &mut Tx, user: UserId) -> Result<()> {
-    sqlx::query!(
-        "update users set last_login = $3 where organization_id = $1 and id = $2",
-        tx.organization_id() as OrganizationId,
-        user as UserId,
-        tx.now()
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
+/// Of what a session begins.
+struct Beginning<'a> {
+    user: UserId,
+    email: &'a str,
+    /// And not only goes on from another session.
+    signs_in: bool,
+    expires_at: DateTime<Utc>,
+    at: Option<&'a AtProvider>,
+    /// For the log.
+    details: Value,
 }
 
-async fn insert(tx: &mut Tx, user: UserId, expires_at: DateTime<Utc>, at: Option<&AtProvider>) -> Result<NewSession> {
+async fn begin(tx: &mut Tx, of: Beginning<'_>) -> Result<NewSession> {
     let id: SessionId = tx.new_id();
+    let event: AuditEventId = tx.new_id();
     let token = Token::new(TokenKind::Session, tx.tenant())?;
     let origin = tx.origin().clone();
     sqlx::query!(
-        "insert into sessions (organization_id, id, user_id, token_digest, created_at, last_seen_at, expires_at,
-             client_address, user_agent, client_id, saml_connection_id, saml_name_id, saml_name_id_attributes, saml_session_index)
-         values ($1, $2, $3, $4, $5, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        "select begin_session($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
         tx.organization_id() as OrganizationId,
         id as SessionId,
-        user as UserId,
+        of.user as UserId,
+        of.email,
+        of.signs_in,
         token.digest(),
         tx.now(),
-        expires_at,
+        of.expires_at,
         origin.client_address,
         origin.user_agent,
         origin.client_id,
-        at.map(|at| at.connection) as Option<SamlConnectionId>,
-        at.map(|at| at.name_id.as_str()),
-        at.map(|at| &at.attributes),
-        at.and_then(|at| at.session_index.as_deref())
+        origin.request_id,
+        event as AuditEventId,
+        of.details,
+        of.at.map(|at| at.connection) as Option<SamlConnectionId>,
+        of.at.map(|at| at.name_id.as_str()),
+        of.at.map(|at| &at.attributes),
+        of.at.and_then(|at| at.session_index.as_deref())
     )
-    .execute(tx.connection())
+    .fetch_one(tx.connection())
     .await?;
     if let Actor::User { id: actor, name, .. } = tx.actor().clone() {
         tx.act_as(Actor::User { id: actor, name, credential: Some(Credential::Session(id)) });
     }
-    Ok(NewSession { token, expires_at })
+    Ok(NewSession { token, expires_at: of.expires_at })
 }
 
 /// Ends the caller's session.

@@ -2,10 +2,10 @@
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
+use serde_json::json;
 
 use super::{Door, NewSession, create};
 use crate::access::{Actor, Origin};
-use crate::audit::Event;
 use crate::db::{Db, Tx};
 use crate::error::{Refusal, Result};
 use crate::ids::{OrganizationId, UserId};
@@ -53,7 +53,7 @@ pub enum Entry {
 /// Errors: 401 `sign_in_again` for a ticket that is not good any more; 401 `invalid_code`; 429 `too_many_codes`.
 pub async fn finish(door: &Door<'_>, ticket: &str, code: &str, origin: Origin) -> Result<Entry> {
     let ticket = Ticket::read(&door.keys.tickets, TicketKind::Code, ticket).ok_or_else(sign_in_again)?;
-    let (mut tx, email) = begin_with(door.db, door.keys, TicketKind::Code, &ticket, origin.clone()).await?;
+    let (mut tx, entitled) = begin_with(door.db, door.keys, TicketKind::Code, &ticket, origin.clone()).await?;
     let names = sqlx::query!(
         "select o.slug, u.email_key, u.username_key from users u join organizations o on o.organization_id = u.organization_id
          where u.organization_id = $1 and u.id = $2",
@@ -62,8 +62,8 @@ pub async fn finish(door: &Door<'_>, ticket: &str, code: &str, origin: Origin) -
     )
     .fetch_one(tx.connection())
     .await?;
-    tx = totp::demand_at_sign_in(tx, door, ticket.user_id, &email, code).await?;
-    let entry = enter(tx, door.keys, ticket.user_id, &email).await?;
+    tx = totp::demand_at_sign_in(tx, door, ticket.user_id, &entitled.email, code).await?;
+    let entry = enter(tx, door.keys, ticket.user_id, &entitled.email, entitled.must_change_password).await?;
     if matches!(entry, Entry::Session(_)) {
         // Which of them was typed in the first step is not known any more.
         for name in [names.email_key, names.username_key] {
@@ -87,17 +87,17 @@ pub(crate) fn sign_in_again() -> Refusal {
     Refusal::unauthenticated("sign_in_again", "This took too long, or something changed meanwhile. Sign in again.")
 }
 
-/// A unit of work by the holder of a ticket, who may still sign in. Locks his row. Answers his address, too.
+/// A unit of work by the holder of a ticket, who may still sign in. Locks his row.
 pub(crate) async fn begin_with(
     db: &Db,
     keys: &SignInKeys,
     kind: TicketKind,
     ticket: &Ticket,
     origin: Origin,
-) -> Result<(Tx, String)> {
+) -> Result<(Tx, Entitled)> {
     let user = ticket.user_id;
     let mut tx = db.begin(&ticket.tenant, Actor::Anonymous, origin).await?;
-    let email = lock_entitled(&mut tx, user, None).await?.ok_or_else(sign_in_again)?;
+    let entitled = lock_entitled(&mut tx, user, None).await?.ok_or_else(sign_in_again)?;
     let state = match kind {
         TicketKind::Code => code_state(&mut tx, user).await?,
         TicketKind::PasswordChange => change_state(&mut tx, user).await?,
@@ -105,28 +105,33 @@ pub(crate) async fn begin_with(
     if !state.is_some_and(|state| keys.tickets.is_good(kind, ticket, tx.now(), state.as_bytes())) {
         return Err(sign_in_again().into());
     }
-    tx.act_as(Actor::User { id: user, name: email.clone(), credential: None });
-    Ok((tx, email))
+    tx.act_as(Actor::User { id: user, name: entitled.email.clone(), credential: None });
+    Ok((tx, entitled))
 }
 
-/// Locks someone who may sign in with a password as of now, and answers his address; none if he may not, or if `hash` is given and
-/// is not that of his password any more.
-pub(super) async fn lock_entitled(tx: &mut Tx, user: UserId, hash: Option<&str>) -> Result<Option<String>> {
-    let email = sqlx::query_scalar!(
-        "select u.email from users u join organizations o on o.organization_id = u.organization_id
-         where u.organization_id = $1 and u.id = $2 and ($3::text is null or u.password_hash = $3) and u.is_active
-           and (u.expiry_date is null or u.expiry_date >= $4) and o.deleted_at is null
-           and may_use_password(u.is_local, u.keep_local_login, o.sso_required_from, $5)
-         for no key update of u",
+/// Someone who may sign in with a password.
+pub(crate) struct Entitled {
+    pub(crate) email: String,
+    /// He is to choose another first.
+    pub(super) must_change_password: bool,
+    /// How many characters one has at least.
+    pub(super) password_min_length: i32,
+}
+
+/// Locks someone who may sign in with a password as of now; none if he may not, or if `hash` is given and is not that of his
+/// password any more.
+pub(super) async fn lock_entitled(tx: &mut Tx, user: UserId, hash: Option<&str>) -> Result<Option<Entitled>> {
+    Ok(sqlx::query_as!(
+        Entitled,
+        r#"select email as "email!", must_change_password as "must_change_password!", password_min_length as "password_min_length!"
+           from lock_entitled($1, $2, $3, $4) where email is not null"#,
         tx.organization_id() as OrganizationId,
         user as UserId,
         hash,
-        tx.now().date_naive(),
         tx.now()
     )
     .fetch_optional(tx.connection())
-    .await?;
-    Ok(email)
+    .await?)
 }
 
 /// What a ticket for a code stands and falls with: the password and the rest of the account, which may have been closed
@@ -167,14 +172,19 @@ pub(super) fn ticket(
 }
 
 /// All that was demanded was shown: lets him in, or has him choose a password of his own first.
-pub(super) async fn enter(mut tx: Tx, keys: &SignInKeys, user: UserId, email: &str) -> Result<Entry> {
-    if let Some(state) = change_state(&mut tx, user).await? {
+pub(super) async fn enter(
+    mut tx: Tx,
+    keys: &SignInKeys,
+    user: UserId,
+    email: &str,
+    must_change: bool,
+) -> Result<Entry> {
+    if must_change && let Some(state) = change_state(&mut tx, user).await? {
         let ticket = ticket(keys, TicketKind::PasswordChange, &tx, user, CHANGE_WITHIN, &state);
         tx.commit().await?;
         return Ok(Entry::PasswordChangeNeeded(ticket));
     }
-    let session = create(&mut tx, user).await?;
-    tx.audit(Event::new("session.created", "user", user, email)).await?;
+    let session = create(&mut tx, user, email, json!({})).await?;
     tx.commit().await?;
     Ok(Entry::Session(session))
 }
