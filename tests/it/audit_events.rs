@@ -29,6 +29,8 @@ async fn every_change_leaves_an_event_with_its_actor_and_no_secret() {
     let created = find("user.created", "bob@example.com");
     assert_eq!(created["object_id"], json!(bob.id));
     assert_eq!(find("user.changed", "bob@example.com")["details"]["fields"], json!(["observation"]));
+    let entered = find("session.created", "bob@example.com");
+    assert_eq!((&entered["actor_id"], &entered["details"]), (&json!(bob.id), &json!({ "by": "invitation" })));
     assert_eq!(find("session.ended", "bob@example.com")["actor_id"], json!(bob.id));
     assert_eq!(find("user.deleted", "bob@example.com")["actor_id"], json!(admin.id));
     assert_eq!(find("invitation.revoked", "carol@example.com")["actor_id"], json!(admin.id));

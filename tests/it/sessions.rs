@@ -37,6 +37,36 @@ async fn a_sign_in_gives_a_token_and_its_end() {
     app.finish().await;
 }
 
+/// Its connection may end just when Postgres has done what it was asked: then it is asked again.
+#[tokio::test]
+async fn a_sign_in_that_is_asked_twice_happens_once() {
+    let app = TestApp::start().await;
+    let admin = app.organization("acme").administrator().await;
+    let database = app.database();
+    database.disconnect_others().await;
+    app.anonymous().sign_in("acme", &admin.email, PASSWORD).await.ok();
+    let begun = "select (select count(*) from sessions) as sessions, \
+                 (select count(*) from audit_events where action = 'session.created') as events";
+    let count = async || database.rows(begun).await.remove(0);
+    let before = count().await;
+    let ask = async |hash: &str| {
+        let sql = format!(
+            "select sign_in(organization_id, id, {hash}, 99, now(), now() + interval '1 hour', \
+             '018f0000-0000-7000-8000-000000000001', sha256('token'), null, null, null, null, \
+             '018f0000-0000-7000-8000-000000000002') from users"
+        );
+        database.value(&sql).await
+    };
+    assert_eq!(ask("password_hash || 'x'").await, false, "another password by now");
+    assert_eq!(count().await, before);
+    assert_eq!(ask("password_hash").await, true);
+    assert_eq!(ask("password_hash").await, true);
+    let one_more = |what: &str| before[what].as_i64().map(|count| count + 1);
+    let after = count().await;
+    assert_eq!((after["sessions"].as_i64(), after["events"].as_i64()), (one_more("sessions"), one_more("events")));
+    app.finish().await;
+}
+
 #[tokio::test]
 async fn whatever_is_wrong_with_a_sign_in_the_answer_is_the_same() {
     let app = TestApp::start().await;
